@@ -1,0 +1,56 @@
+import type { EvaluationCounts, Logger, RoundPlan, RunId, UpdateReceipt } from "@fedlora/core";
+import type { EngineOptions } from "../engine/engine.js";
+import type { DataSource, LocalTrainer, TrainingProgress } from "../train/local-trainer.js";
+import type { Transport } from "../transport/transport.js";
+
+/** What the owner of the data allows; a plan outside it is declined with a reason. */
+export interface OwnerPolicy {
+  /** Names of methods; default: all. */
+  readonly methods?: readonly string[];
+  /** Content hashes of base models; default: the client's own model. */
+  readonly baseModels?: readonly string[];
+  /** Most bytes to download or upload for one plan; default 1 GiB each. */
+  readonly maxDownloadBytes?: number;
+  readonly maxUploadBytes?: number;
+  /** Local hours in which training may start, [from, to) in 0..24, may wrap round midnight; default: always. */
+  readonly hours?: { readonly from: number; readonly to: number };
+  /** Asked before every plan; false or a reason declines. */
+  canTrain?(plan: RoundPlan): boolean | string | Promise<boolean | string>;
+}
+
+export interface FederatedClientOptions {
+  /** `host:port` of the coordinator. */
+  readonly coordinator: string;
+  readonly data: DataSource;
+  /** Folder with config.json, safetensors and tokenizer.json. */
+  readonly baseModel: string;
+  /** Folder for keys, caches and unfinished work; made when missing. One client process per folder. */
+  readonly stateFolder: string;
+  readonly name?: string;
+  /** Only this run; default: whatever the coordinator offers for the base model. */
+  readonly runId?: RunId;
+  readonly engine?: Partial<EngineOptions>;
+  readonly policy?: OwnerPolicy;
+  /** Plaintext to another host than loopback; default false. */
+  readonly insecure?: boolean;
+  readonly logger?: Logger;
+  /** Replaced in tests and simulations. */
+  readonly transport?: Transport;
+  readonly trainer?: LocalTrainer;
+}
+
+/** Everything that happens, in order; `type` discriminates. */
+export type ClientEvent =
+  | { readonly type: "enrolled"; readonly clientId: string }
+  | { readonly type: "waiting"; readonly reason: string; readonly retryAfterMs: number }
+  | { readonly type: "plan"; readonly plan: RoundPlan }
+  | { readonly type: "declined"; readonly plan: RoundPlan; readonly code: string; readonly reason: string }
+  | { readonly type: "downloaded"; readonly bytes: number; readonly cachedBytes: number }
+  | ({ readonly type: "progress"; readonly round: number } & TrainingProgress)
+  | { readonly type: "evaluated"; readonly round: number; readonly counts: EvaluationCounts }
+  | { readonly type: "uploading"; readonly round: number; readonly sentBytes: number; readonly totalBytes: number }
+  | { readonly type: "accepted"; readonly receipt: UpdateReceipt }
+  | { readonly type: "refused"; readonly round: number; readonly code: string; readonly message: string }
+  | { readonly type: "abandoned"; readonly round: number; readonly reason: string }
+  | { readonly type: "retrying"; readonly code: string; readonly message: string; readonly delayMs: number }
+  | { readonly type: "ended"; readonly runId: RunId; readonly state: "completed" | "stopped" | "failed" };

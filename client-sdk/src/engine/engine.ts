@@ -1,0 +1,92 @@
+import type { StateDict } from "@fedlora/core";
+import type { ArtifactRef } from "./artifact.js";
+
+/** A dense host array that crosses the engine's door. */
+export interface HostTensor {
+  readonly dtype: "F32" | "I32";
+  readonly shape: readonly number[];
+  readonly data: Float32Array | Int32Array;
+}
+
+/**
+ * One open graph on one engine. Implemented by ONNX Runtime (cpu, webgpu, cuda, ...), onnxruntime-web and the eager
+ * TensorFlow.js backends; all take and give the names of the artifact's manifest.
+ */
+export interface StepExecutor {
+  run(feeds: ReadonlyMap<string, HostTensor>, fetches: readonly string[]): Promise<ReadonlyMap<string, HostTensor>>;
+  dispose(): Promise<void>;
+}
+
+export type EngineName = "onnxruntime-cpu" | "onnxruntime-webgpu" | "onnxruntime-cuda" | "onnxruntime-web" | "tfjs-node-gpu" | "tfjs-node" | "tfjs-wasm" | "tfjs-cpu";
+
+export interface EngineOptions {
+  /** `auto` measures what is there, see `docs/reference/engine.md`. */
+  readonly engine: EngineName | "auto";
+  /** Threads within an operation; default: the cores of the machine. */
+  readonly threads?: number;
+  /** Weights are packed twice for 6 % more speed; default false. */
+  readonly prepack?: boolean;
+}
+
+export interface OptimizerSettings {
+  readonly kind: "adamw";
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+  readonly weightDecay: number;
+}
+
+export interface SlotSpec {
+  /** Adapter tensors (PEFT names, F32): trained ones, and those that are only applied. */
+  readonly tensors: StateDict;
+  readonly trained: readonly string[];
+  readonly scalings: Readonly<Record<string, number>>;
+  /** undefined: a slot for evaluation only. */
+  readonly optimizer: OptimizerSettings | undefined;
+}
+
+export interface StepRequest {
+  readonly artifact: ArtifactRef;
+  /** Canonical weights file of the base model. */
+  readonly weightsFile: string;
+  readonly slot: string;
+  /** Everything but adapters and scalings: tokens, mask, labels, loss weights. */
+  readonly inputs: Readonly<Record<string, HostTensor>>;
+}
+
+export interface ApplyRequest {
+  readonly slot: string;
+  /** Learning rate per trained tensor. */
+  readonly learningRates: Readonly<Record<string, number>>;
+  /** Clip the norm over all gradients; undefined: no clipping. */
+  readonly maxGradNorm: number | undefined;
+  /** FedProx: gradient += mu * (w - anchor); the anchor is the slot's value at creation. */
+  readonly proximalMu: number | undefined;
+}
+
+/**
+ * An engine in its own process (or Web Worker). A slot is one client's adapter with its gradient buffer and optimizer
+ * state; many slots share the open graphs, of which at most three stay open. A call takes effect between steps; `close`
+ * with `hard` kills the process.
+ */
+export interface TrainingEngine {
+  readonly name: EngineName;
+  /** Runtime version, provider, instruction set and session options: equal fingerprints give equal bits. */
+  readonly fingerprint: string;
+  createSlot(spec: SlotSpec): Promise<string>;
+  /** Values after training, names in canonical order. */
+  readSlot(slot: string): Promise<StateDict>;
+  writeSlot(slot: string, tensors: StateDict): Promise<void>;
+  /** The optimizer's moments and step count, to keep from round to round. */
+  readOptimizer(slot: string): Promise<StateDict>;
+  writeOptimizer(slot: string, state: StateDict): Promise<void>;
+  releaseSlot(slot: string): Promise<void>;
+  /** Runs forward and backward and adds the gradients to the slot's buffer. */
+  accumulate(request: StepRequest, signal?: AbortSignal): Promise<{ readonly loss: number; readonly stepMs: number }>;
+  /** Clips, updates the slot's tensors and clears the buffer. Throws `update-not-finite` where a gradient is not finite. */
+  apply(request: ApplyRequest): Promise<{ readonly gradNorm: number }>;
+  /** Forward only; returns the outputs asked for. */
+  infer(request: StepRequest & { readonly outputs: readonly string[] }, signal?: AbortSignal): Promise<Readonly<Record<string, HostTensor>>>;
+  memory(): Promise<{ readonly rssBytes: number; readonly peakRssBytes: number }>;
+  close(options?: { readonly hard?: boolean }): Promise<void>;
+}

@@ -1,0 +1,78 @@
+import type { BlobId } from "@fedlora/core";
+
+/**
+ * The journal: an append-only sequence of facts. Implementations run `storage-contract.ts`.
+ *
+ * MUST: `append` resolves only when the events are durable (a power loss after it loses nothing); `expectedSequence` is
+ * the sequence of the last event the caller knows, else `journal-sequence`; an `epoch` lower than the newest opened one
+ * is refused with `storage-fenced`; events are plain JSON values; sequences start at 1 and have no gaps; a torn tail is
+ * cut off at open and reported; a damaged record before the tail is `journal-corrupt`.
+ */
+export interface Journal {
+  /** Sequence of the last durable event; 0 when empty. */
+  readonly sequence: number;
+  /** The fencing epoch that this opening raised. */
+  readonly epoch: number;
+  append(expectedSequence: number, epoch: number, events: readonly JournalEvent[]): Promise<number>;
+  /** Events with a sequence above `after`, in order. */
+  read(after: number): AsyncIterable<StoredEvent>;
+  /** A value that makes replay before `sequence` unnecessary; replaces the earlier snapshot of that name, atomically. */
+  writeSnapshot(name: string, snapshot: Snapshot): Promise<void>;
+  readSnapshot(name: string): Promise<Snapshot | undefined>;
+  close(): Promise<void>;
+}
+
+export type JournalEvent = { readonly type: string; readonly runId?: string } & Readonly<Record<string, unknown>>;
+
+export interface StoredEvent {
+  readonly sequence: number;
+  readonly epoch: number;
+  readonly event: JournalEvent;
+}
+
+export interface Snapshot {
+  readonly sequence: number;
+  readonly reducerVersion: number;
+  readonly value: unknown;
+}
+
+/**
+ * Content-addressed blobs. MUST: a blob is visible under its id only when its bytes, its name and its folder are durable
+ * (write, fdatasync, rename, directory fsync); `commit` checks the hash; `read` never returns more than asked.
+ */
+export interface BlobStore {
+  has(id: BlobId): Promise<boolean>;
+  size(id: BlobId): Promise<number>;
+  /** Bytes [offset, offset + length) of a blob; throws `blob-not-found`, `blob-range-invalid`. */
+  read(id: BlobId, offset: number, length: number): Promise<Uint8Array>;
+  /** Local path for workers that read tensor by tensor; undefined where the store has no files. */
+  path(id: BlobId): string | undefined;
+  /** Stores bytes that are in memory already. */
+  put(bytes: Uint8Array): Promise<BlobId>;
+  /** Opens a partial blob, or the one that an earlier process left: verified bytes survive a restart. */
+  openPartial(key: string, id: BlobId, size: number): Promise<PartialBlob>;
+  delete(id: BlobId): Promise<void>;
+  list(): AsyncIterable<BlobId>;
+  /** Removes partial blobs that were not written to for `olderThanMs`. */
+  sweepPartials(olderThanMs: number): Promise<number>;
+}
+
+export interface PartialBlob {
+  /** Next offset to write; everything before it was verified, chunk by chunk. */
+  readonly nextOffset: number;
+  /** Appends one verified chunk (all but the last are 256 KiB); throws `chunk-offset-invalid`, `storage-full`. */
+  append(offset: number, chunk: Uint8Array, sha256: Uint8Array): Promise<number>;
+  /** Checks the id against the chunk hashes, makes the blob durable and visible. */
+  commit(): Promise<BlobId>;
+  /** Keeps the bytes for a later `openPartial` and releases the file handle. */
+  release(): Promise<void>;
+  discard(): Promise<void>;
+}
+
+export interface Storage {
+  readonly journal: Journal;
+  readonly blobs: BlobStore;
+  /** Whether writes are possible now (disk space, lock), for readiness. */
+  healthy(): Promise<boolean>;
+  close(): Promise<void>;
+}
