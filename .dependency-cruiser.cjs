@@ -15,7 +15,12 @@ const onlyFrom = (name, module, files, severity = "error") => ({
 });
 module.exports = {
   forbidden: [
-    { name: "no-circular", severity: "error", from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } } },
+    {
+      name: "no-circular",
+      severity: "error",
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } },
+    },
     only("core"),
     only("proto", "core"),
     only("aggregators", "core"),
@@ -36,7 +41,11 @@ module.exports = {
       from: { path: "^aggregators/src", pathNot: "^aggregators/src/testing/" },
       to: { dependencyTypes: ["core"] },
     },
-    onlyFrom("tfjs-behind-the-waist", "node_modules/@tensorflow/", "^client-sdk/src/(models/ops|engine/compile|engine/eager)"),
+    onlyFrom(
+      "tfjs-behind-the-waist",
+      "node_modules/@tensorflow/",
+      "^client-sdk/src/(models/ops|engine/compile|engine/eager)",
+    ),
     onlyFrom("ort-behind-the-runtime", "node_modules/onnxruntime-", "^client-sdk/src/engine/runtime"),
     {
       name: "runtime-without-compile",

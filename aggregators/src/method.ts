@@ -1,4 +1,14 @@
-import type { BlobId, ClientId, Directive, RoundNumber, RunSpec, StateDict, TensorLayout, TensorRoles, UpdateForm } from "@fedlora/core";
+import type {
+  BlobId,
+  ClientId,
+  Directive,
+  RoundNumber,
+  RunSpec,
+  StateDict,
+  TensorLayout,
+  TensorRoles,
+  UpdateForm,
+} from "@fedlora/core";
 import type { z } from "zod";
 
 /**
@@ -179,5 +189,7 @@ export interface Method {
   /** Forms that `fedlora export` may write, the first is the default. */
   exports(state: MethodRunState): readonly ("peft" | "merged" | "truncated")[];
   /** How the aggregation bias is measured, or why it cannot be. */
-  readonly bias: { readonly kind: "measured"; readonly metric: string } | { readonly kind: "none" | "unmeasurable"; readonly why: string };
+  readonly bias:
+    | { readonly kind: "measured"; readonly metric: string }
+    | { readonly kind: "none" | "unmeasurable"; readonly why: string };
 }

@@ -47,7 +47,11 @@ export interface CapabilityReport {
 
 export type PollAnswer =
   | { readonly kind: "plan"; readonly plan: RoundPlan }
-  | { readonly kind: "wait"; readonly retryAfterMs: number; readonly reason: "no-run" | "round-full" | "between-rounds" | "draining" }
+  | {
+      readonly kind: "wait";
+      readonly retryAfterMs: number;
+      readonly reason: "no-run" | "round-full" | "between-rounds" | "draining";
+    }
   | {
       readonly kind: "ended";
       readonly runId: RunId;
@@ -74,7 +78,12 @@ export interface ClientService {
   /** Waits at most `waitMs`; a client with an open plan gets that plan again. */
   poll(
     clientId: ClientId,
-    request: { waitMs: number; runId: RunId | undefined; baseModelHashes: readonly BaseModelHash[]; capability: CapabilityReport | undefined },
+    request: {
+      waitMs: number;
+      runId: RunId | undefined;
+      baseModelHashes: readonly BaseModelHash[];
+      capability: CapabilityReport | undefined;
+    },
     signal: AbortSignal,
   ): Promise<PollAnswer>;
   /** Which blobs a client may read: those of plans it was given and of runs that ended. Throws `blob-not-found`. */
@@ -82,7 +91,11 @@ export interface ClientService {
   /** Throws `plan-unknown`, `plan-not-yours`, `round-closed`. */
   ticket(clientId: ClientId, planId: PlanId): Promise<UploadTicket>;
   /** The blob is validated and durable; journals the acceptance, then answers. Throws `round-closed`, `update-conflict`. */
-  accept(clientId: ClientId, planId: PlanId, update: { blobId: BlobId; bytes: number; updateNorm: number; metrics: UpdateMetrics }): Promise<UpdateReceipt>;
+  accept(
+    clientId: ClientId,
+    planId: PlanId,
+    update: { blobId: BlobId; bytes: number; updateNorm: number; metrics: UpdateMetrics },
+  ): Promise<UpdateReceipt>;
   /** An evaluation's counts: no blob. */
   acceptEvaluation(clientId: ClientId, planId: PlanId, metrics: UpdateMetrics): Promise<UpdateReceipt>;
   /** Intake refused an update: counted by code, shown in the run's events; the client may correct it until the deadline. */
@@ -91,14 +104,21 @@ export interface ClientService {
   report(
     clientId: ClientId,
     planId: PlanId,
-    progress: { stage: string; step: number; totalSteps: number; loss: number; capability: CapabilityReport | undefined },
+    progress: {
+      stage: string;
+      step: number;
+      totalSteps: number;
+      loss: number;
+      capability: CapabilityReport | undefined;
+    },
   ): Promise<{ readonly planOpen: boolean; readonly deadlineMs: number }>;
   /** Transfer meter: bytes moved for a plan. */
   countBytes(planId: PlanId, direction: "up" | "down", bytes: number): void;
 }
 
 export type RunState = "running" | "stopped" | "completed" | "failed";
-export type RoundPhase = "selecting" | "configuring" | "training" | "unmasking" | "aggregating" | "evaluating" | "committed" | "failed";
+export type RoundPhase =
+  "selecting" | "configuring" | "training" | "unmasking" | "aggregating" | "evaluating" | "committed" | "failed";
 
 export interface EvaluationResult {
   readonly count: number;
@@ -167,7 +187,14 @@ export interface AdminService {
   resumeRun(runId: RunId, idempotencyKey: string): Promise<RunDetail>;
   watch(runId: RunId, afterSequence: number, signal: AbortSignal): AsyncIterable<RunEventRecord>;
   /** `adapterConfig` is PEFT's adapter_config.json as a value. */
-  exportAdapter(runId: RunId, round: number, form: string): Promise<{ adapter: { id: BlobId; size: number }; adapterConfig: Record<string, unknown>; round: number }>;
+  exportAdapter(
+    runId: RunId,
+    round: number,
+    form: string,
+  ): Promise<{ adapter: { id: BlobId; size: number }; adapterConfig: Record<string, unknown>; round: number }>;
   privacy(runId: RunId): Promise<{ mode: string; ledger: unknown }>;
-  audit(runId: RunId, afterSequence: number): AsyncIterable<{ readonly sequence: number; readonly fact: Readonly<Record<string, unknown>> }>;
+  audit(
+    runId: RunId,
+    afterSequence: number,
+  ): AsyncIterable<{ readonly sequence: number; readonly fact: Readonly<Record<string, unknown>> }>;
 }

@@ -34,33 +34,51 @@ export const errorTable = {
   "safetensors-invalid": entry("INVALID_ARGUMENT", "The file is damaged or not safetensors; fetch or write it again."),
   "tensor-invalid": entry("INVALID_ARGUMENT", "Check the tensor's dtype and shape against its bytes."),
   "adapter-invalid": entry("INVALID_ARGUMENT", "Check adapter_config.json and the tensor names against PEFT's format."),
-  "target-modules-unmatched": entry("INVALID_ARGUMENT", "Name modules that the base model has; `fedlora model inspect` lists them."),
+  "target-modules-unmatched": entry(
+    "INVALID_ARGUMENT",
+    "Name modules that the base model has; `fedlora model inspect` lists them.",
+  ),
   "file-missing": entry("NOT_FOUND", "Check the path."),
   "file-invalid": entry("INVALID_ARGUMENT", "The file is not what its name promises; check it."),
   // --- run spec
   "spec-invalid": entry("INVALID_ARGUMENT", "Correct the named field; `fedlora run schema` prints every field."),
-  "spec-combination-refused": entry("INVALID_ARGUMENT", "The method does not allow this combination; choose another method or setting."),
+  "spec-combination-refused": entry(
+    "INVALID_ARGUMENT",
+    "The method does not allow this combination; choose another method or setting.",
+  ),
   "method-unknown": entry("INVALID_ARGUMENT", "Use a name that `fedlora methods` prints."),
   "method-options-invalid": entry("INVALID_ARGUMENT", "Correct the method's options."),
   // --- models and engine (client)
   "model-missing": entry("NOT_FOUND", "Check the base-model folder: it needs config.json and safetensors weights."),
   "model-unsupported": entry("UNIMPLEMENTED", "Use a supported model family; the README lists them."),
-  "model-hash-mismatch": entry("FAILED_PRECONDITION", "Client and coordinator must hold the same base model; compare `fedlora model inspect`."),
-  "engine-unavailable": entry("FAILED_PRECONDITION", "Install onnxruntime-node or choose another engine; `fedlora doctor` tells what is there."),
+  "model-hash-mismatch": entry(
+    "FAILED_PRECONDITION",
+    "Client and coordinator must hold the same base model; compare `fedlora model inspect`.",
+  ),
+  "engine-unavailable": entry(
+    "FAILED_PRECONDITION",
+    "Install onnxruntime-node or choose another engine; `fedlora doctor` tells what is there.",
+  ),
   "engine-failed": entry("INTERNAL", "The training engine stopped; its message says why."),
   "engine-memory": entry("RESOURCE_EXHAUSTED", "Lower the batch size or length, or set memory: recompute."),
-  "artifact-invalid": entry("INVALID_ARGUMENT", "The training artifact is damaged or was made for another model; compile it again."),
+  "artifact-invalid": entry(
+    "INVALID_ARGUMENT",
+    "The training artifact is damaged or was made for another model; compile it again.",
+  ),
   "artifact-untrusted": entry("PERMISSION_DENIED", "Compile locally, or pin the key that signed the artifact."),
   "data-invalid": entry("INVALID_ARGUMENT", "Correct the named example."),
   "data-empty": entry("FAILED_PRECONDITION", "The data source yielded no usable example."),
   // --- the owner's policy (client)
   "policy-declined": entry("PERMISSION_DENIED", "The owner's policy does not allow this plan."),
   "directive-unknown": entry("UNIMPLEMENTED", "Update the client: it lacks a directive of this plan."),
-  "cancelled": entry("CANCELLED", "The caller cancelled the operation."),
+  cancelled: entry("CANCELLED", "The caller cancelled the operation."),
   // --- protocol
-  "protocol-version": entry("FAILED_PRECONDITION", "Client and coordinator share no protocol version; update the older one."),
+  "protocol-version": entry(
+    "FAILED_PRECONDITION",
+    "Client and coordinator share no protocol version; update the older one.",
+  ),
   "request-invalid": entry("INVALID_ARGUMENT", "Correct the named field of the request."),
-  "unauthenticated": entry("UNAUTHENTICATED", "Enrol again."),
+  unauthenticated: entry("UNAUTHENTICATED", "Enrol again."),
   "blob-not-found": entry("NOT_FOUND", "The blob does not exist or was deleted after its round."),
   "blob-range-invalid": entry("INVALID_ARGUMENT", "Ask for a range inside the blob."),
   "chunk-hash-mismatch": entry("DATA_LOSS", "Send the chunk again.", true),
@@ -71,7 +89,7 @@ export const errorTable = {
   "upload-busy": entry("RESOURCE_EXHAUSTED", "Too many uploads at once; try again after the time given.", true),
   "storage-full": entry("RESOURCE_EXHAUSTED", "Free space on the coordinator's disk.", true),
   "deadline-exceeded": entry("DEADLINE_EXCEEDED", "The other side did not answer in time; try again.", true),
-  "unavailable": entry("UNAVAILABLE", "The coordinator cannot be reached or is draining; try again.", true),
+  unavailable: entry("UNAVAILABLE", "The coordinator cannot be reached or is draining; try again.", true),
   // --- plans and updates
   "plan-unknown": entry("NOT_FOUND", "Poll for a new plan."),
   "plan-not-yours": entry("PERMISSION_DENIED", "Only the client that a plan was issued to may use it."),
@@ -89,14 +107,23 @@ export const errorTable = {
   "run-not-found": entry("NOT_FOUND", "`fedlora run list` prints the runs."),
   "run-exists": entry("ALREADY_EXISTS", "Use another idempotency key, or the run that exists."),
   "run-state": entry("FAILED_PRECONDITION", "The run's state does not allow this; `fedlora run show` tells it."),
-  "round-failed": entry("FAILED_PRECONDITION", "Too few updates before the deadline; lower the quorum or allow more time."),
-  "journal-corrupt": entry("DATA_LOSS", "Restore the storage folder from a backup; the message names the damaged record."),
+  "round-failed": entry(
+    "FAILED_PRECONDITION",
+    "Too few updates before the deadline; lower the quorum or allow more time.",
+  ),
+  "journal-corrupt": entry(
+    "DATA_LOSS",
+    "Restore the storage folder from a backup; the message names the damaged record.",
+  ),
   "journal-sequence": entry("ABORTED", "Another writer appended first; reload and try again."),
   "storage-fenced": entry("ABORTED", "Another coordinator took over this storage folder; stop this one."),
   "config-invalid": entry("INVALID_ARGUMENT", "Correct the named option."),
-  "export-refused": entry("FAILED_PRECONDITION", "The run has nothing to export yet, or only another form of export is sound."),
+  "export-refused": entry(
+    "FAILED_PRECONDITION",
+    "The run has nothing to export yet, or only another form of export is sound.",
+  ),
   "insecure-refused": entry("FAILED_PRECONDITION", "Plaintext beyond loopback needs --insecure."),
-  "internal": entry("INTERNAL", "This is a bug; please report it with the log."),
+  internal: entry("INTERNAL", "This is a bug; please report it with the log."),
 } as const satisfies Record<string, ErrorEntry>;
 
 export type ErrorCode = keyof typeof errorTable;

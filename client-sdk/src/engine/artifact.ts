@@ -55,7 +55,8 @@ export interface ArtifactInput {
   readonly tensor?: string;
 }
 
-export type OutputRole = "loss" /** [] */ | "losses" /** [B] or [B, T] */ | "logits" | "gradient" | "embedding" /** [B, d] */;
+export type OutputRole =
+  "loss" /** [] */ | "losses" /** [B] or [B, T] */ | "logits" | "gradient" | "embedding"; /** [B, d] */
 
 export interface ArtifactOutput {
   readonly name: string;

@@ -17,7 +17,15 @@ export interface StepExecutor {
   dispose(): Promise<void>;
 }
 
-export type EngineName = "onnxruntime-cpu" | "onnxruntime-webgpu" | "onnxruntime-cuda" | "onnxruntime-web" | "tfjs-node-gpu" | "tfjs-node" | "tfjs-wasm" | "tfjs-cpu";
+export type EngineName =
+  | "onnxruntime-cpu"
+  | "onnxruntime-webgpu"
+  | "onnxruntime-cuda"
+  | "onnxruntime-web"
+  | "tfjs-node-gpu"
+  | "tfjs-node"
+  | "tfjs-wasm"
+  | "tfjs-cpu";
 
 export interface EngineOptions {
   /** `auto` measures what is there, see `docs/reference/engine.md`. */
@@ -86,7 +94,10 @@ export interface TrainingEngine {
   /** Clips, updates the slot's tensors and clears the buffer. Throws `update-not-finite` where a gradient is not finite. */
   apply(request: ApplyRequest): Promise<{ readonly gradNorm: number }>;
   /** Forward only; returns the outputs asked for. */
-  infer(request: StepRequest & { readonly outputs: readonly string[] }, signal?: AbortSignal): Promise<Readonly<Record<string, HostTensor>>>;
+  infer(
+    request: StepRequest & { readonly outputs: readonly string[] },
+    signal?: AbortSignal,
+  ): Promise<Readonly<Record<string, HostTensor>>>;
   memory(): Promise<{ readonly rssBytes: number; readonly peakRssBytes: number }>;
   close(options?: { readonly hard?: boolean }): Promise<void>;
 }

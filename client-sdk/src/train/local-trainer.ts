@@ -53,7 +53,11 @@ export interface TrainResult {
 
 /** Trains and evaluates adapters on this machine's data; knows nothing of the network. */
 export interface LocalTrainer {
-  train(request: TrainRequest, signal: AbortSignal, onProgress: (progress: TrainingProgress) => void): Promise<TrainResult>;
+  train(
+    request: TrainRequest,
+    signal: AbortSignal,
+    onProgress: (progress: TrainingProgress) => void,
+  ): Promise<TrainResult>;
   evaluate(
     request: Pick<TrainRequest, "instructions" | "start" | "data">,
     signal: AbortSignal,

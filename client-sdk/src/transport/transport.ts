@@ -49,20 +49,44 @@ export interface BlobChunk {
  * takes a signal; failures are FedLoraErrors with the coordinator's code; nothing is retried here (`retry.ts` does).
  */
 export interface Transport {
-  enrol(info: EnrolInfo, signal: AbortSignal): Promise<{ clientId: string; coordinatorKey: Uint8Array; pollWaitMs: number }>;
+  enrol(
+    info: EnrolInfo,
+    signal: AbortSignal,
+  ): Promise<{ clientId: string; coordinatorKey: Uint8Array; pollWaitMs: number }>;
   poll(
-    request: { waitMs: number; runId: RunId | undefined; baseModelHashes: readonly string[]; capability: ClientCapabilityReport },
+    request: {
+      waitMs: number;
+      runId: RunId | undefined;
+      baseModelHashes: readonly string[];
+      capability: ClientCapabilityReport;
+    },
     signal: AbortSignal,
   ): Promise<PollAnswer>;
   getBlob(id: BlobId, offset: number, signal: AbortSignal): AsyncIterable<BlobChunk>;
-  beginUpload(planId: PlanId, blob: BlobReference, signal: AbortSignal): Promise<{ uploadId: string; nextOffset: number; complete: boolean }>;
+  beginUpload(
+    planId: PlanId,
+    blob: BlobReference,
+    signal: AbortSignal,
+  ): Promise<{ uploadId: string; nextOffset: number; complete: boolean }>;
   /** Sends chunks in order and returns the offset reached; stops reading the source when the other side slows down. */
   putChunks(uploadId: string, chunks: AsyncIterable<BlobChunk>, signal: AbortSignal): Promise<number>;
   putChunk(uploadId: string, chunk: BlobChunk, signal: AbortSignal): Promise<number>;
-  commit(planId: PlanId, uploadId: string | undefined, metrics: UpdateMetrics, signal: AbortSignal): Promise<UpdateReceipt>;
+  commit(
+    planId: PlanId,
+    uploadId: string | undefined,
+    metrics: UpdateMetrics,
+    signal: AbortSignal,
+  ): Promise<UpdateReceipt>;
   decline(planId: PlanId, code: string, reason: string, signal: AbortSignal): Promise<void>;
   report(
-    progress: { planId: PlanId; stage: string; step: number; totalSteps: number; loss: number; capability: ClientCapabilityReport | undefined },
+    progress: {
+      planId: PlanId;
+      stage: string;
+      step: number;
+      totalSteps: number;
+      loss: number;
+      capability: ClientCapabilityReport | undefined;
+    },
     signal: AbortSignal,
   ): Promise<{ planOpen: boolean; deadlineMs: number }>;
   close(): Promise<void>;
