@@ -1,1 +1,21 @@
-export {};
+export type {
+  Aggregation,
+  AggregationInput,
+  AggregationPass,
+  AggregationResult,
+  BaseDelta,
+  ByteCount,
+  ClientCapability,
+  ClientInstruction,
+  ClientStateDeclaration,
+  IntakeRule,
+  Method,
+  MethodCapabilities,
+  MethodDefinition,
+  MethodRun,
+  MethodRunState,
+  SealedPasses,
+  TensorGroup,
+  UpdateView,
+} from "./method.js";
+export { updateWeight } from "./weighting.js";

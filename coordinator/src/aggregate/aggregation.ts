@@ -1,0 +1,69 @@
+import type { BaseDelta, MethodRunState } from "@fedlora/aggregators";
+import type { BlobId, ClientId, RoundNumber, RunSpec, TensorLayout } from "@fedlora/core";
+
+/**
+ * One round's aggregation as plain data: it crosses a thread, and the same job gives the same bytes on any machine.
+ * The round driver builds it at round close from what the journal holds.
+ */
+export interface AggregationJob {
+  /** Method name and options are read from `spec.method`. */
+  readonly spec: RunSpec;
+  /** Every adapter tensor at full rank (PEFT names, F32), in canonical order. */
+  readonly adapterLayout: TensorLayout;
+  readonly round: RoundNumber;
+  /** `method.phase(state, round)`. */
+  readonly phase: string;
+  /** What the method kept from the round before; `method.initialState()` in round 1. */
+  readonly state: MethodRunState;
+  /** The global adapter that the clients started from: canonical safetensors, F32. */
+  readonly global: BlobFile;
+  readonly baseVersion: number;
+  /** The accepted updates; their order changes no bit of the result. */
+  readonly updates: readonly UpdateFile[];
+  /**
+   * Bytes that accumulators and read buffers may take, beside the adapter itself (twice its F32 size); default 128 MiB.
+   * A smaller budget reads the files in more sweeps and changes no bit of the result.
+   */
+  readonly memoryBytes?: number;
+}
+
+/** A blob as a local file: `path` is `BlobStore.path(id)`. */
+export interface BlobFile {
+  readonly blobId: BlobId;
+  readonly path: string;
+}
+
+export interface UpdateFile extends BlobFile {
+  /** The plan id: unique per update, names it in errors. */
+  readonly id: string;
+  readonly clientId: ClientId;
+  /** Unnormalised: `updateWeight(spec.weighting, numExamples)` times the intake rule's `staleWeight`; finite, >= 0. */
+  readonly weight: number;
+  readonly numExamples: number;
+}
+
+export type AggregationOutcome =
+  | {
+      readonly kind: "adapter";
+      /** The new global adapter: canonical safetensors, F32. `BlobStore.put` it as it is. */
+      readonly global: Uint8Array;
+      readonly state: MethodRunState;
+      readonly baseDelta: BaseDelta | undefined;
+      /** For `RoundSummary.methodMetrics`. */
+      readonly metrics: Readonly<Record<string, number>>;
+    }
+  /** The method cannot go on from these updates (none, or no weight); the round fails, the adapter stays. */
+  | { readonly kind: "refused"; readonly code: "round-failed"; readonly message: string };
+
+/**
+ * Runs jobs off the event loop.
+ *
+ * Throws `blob-hash-mismatch` (a stored file is not what its id says; `details.blobId`, `details.updateId`),
+ * `blob-not-found`, `safetensors-invalid`, `update-tensor-missing`, `update-shape`, `update-not-finite`,
+ * `update-weight`, `method-unknown`, `method-options-invalid`, and `cancelled` when the signal aborts.
+ */
+export interface AggregationRunner {
+  run(job: AggregationJob, signal?: AbortSignal): Promise<AggregationOutcome>;
+  /** Ends the worker threads; running jobs reject with `cancelled`. */
+  close(): Promise<void>;
+}
