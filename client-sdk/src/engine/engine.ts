@@ -13,6 +13,7 @@ export interface HostTensor {
  * TensorFlow.js backends; all take and give the names of the artifact's manifest.
  */
 export interface StepExecutor {
+  /** A result's data may be overwritten by the next run; a feed is recognised by its object, so keep what is reused. */
   run(feeds: ReadonlyMap<string, HostTensor>, fetches: readonly string[]): Promise<ReadonlyMap<string, HostTensor>>;
   dispose(): Promise<void>;
 }
@@ -34,6 +35,45 @@ export interface EngineOptions {
   readonly threads?: number;
   /** Weights are packed twice for 6 % more speed; default false. */
   readonly prepack?: boolean;
+}
+
+/** What it takes to open one graph on one engine. */
+export interface ExecutorRequest {
+  readonly artifact: ArtifactRef;
+  /** Canonical weights file of the base model. */
+  readonly weightsFile: string;
+  readonly engine: EngineName;
+  readonly threads: number;
+  readonly prepack: boolean;
+  /** Path prefix of the runtime's profile; absent: no profile. */
+  readonly profilePrefix?: string;
+}
+
+/** A loaded engine: what its results depend on, for the fingerprint and `fedlora doctor`. */
+export interface EngineDescription {
+  /** Package and version: `onnxruntime-node 1.30.0`. */
+  readonly version: string;
+  /** Settings that change bits, in a fixed order: `prepack=0`. */
+  readonly settings: string;
+}
+
+/** One plain product [m, k] x [k, n] in F32, kept open so that it can be timed. */
+export interface ProductRunner {
+  /** Runs it once, until the result is there. */
+  run(): Promise<void>;
+  dispose(): Promise<void>;
+}
+
+/**
+ * A family of engines. `runtime/` exports one for ONNX Runtime, `eager/index.ts` one for TensorFlow.js named
+ * `eagerBackend`; whoever composes an engine imports the one it needs, dynamically.
+ */
+export interface EngineBackend {
+  /** Loads the package. Throws `engine-unavailable` with the reason where it cannot. */
+  describe(engine: EngineName, options: { readonly prepack: boolean }): Promise<EngineDescription>;
+  /** Throws `artifact-invalid` for a damaged artifact, `engine-failed` where the runtime refuses it. */
+  open(request: ExecutorRequest): Promise<StepExecutor>;
+  openProduct(engine: EngineName, m: number, k: number, n: number, threads: number): Promise<ProductRunner>;
 }
 
 export interface OptimizerSettings {
@@ -60,6 +100,11 @@ export interface StepRequest {
   readonly slot: string;
   /** Everything but adapters and scalings: tokens, mask, labels, loss weights. */
   readonly inputs: Readonly<Record<string, HostTensor>>;
+  /**
+   * For artifacts in per-example mode: the gradient of each example over all trained tensors is scaled down to this L2
+   * norm before it is added. Absent: the examples' gradients are added as they are.
+   */
+  readonly exampleClipNorm?: number;
 }
 
 export interface ApplyRequest {
