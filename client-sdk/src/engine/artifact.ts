@@ -38,20 +38,23 @@ export interface ArtifactRequest {
 export type InputRole =
   | "tokens" /** input_ids [B, T] I32 */
   | "attention-mask" /** [B, T] I32, 1 = token */
-  | "labels" /** [B] or [B, T] I32 */
+  | "labels" /** [B], or [B, T] I32: the token that each position has to predict, so the host shifts; 0 where the weight is 0 */
   | "loss-weights" /** [B] or [B, T] F32; the graph's loss is sum(weight * loss), so the host decides on every mean */
-  | "position" /** [B] I32: the row whose logits `generate` returns */
+  | "position" /** [B] I32: the position whose logits `generate` returns */
   | "adapter" /** a LoRA or saved-module tensor, F32; with a leading batch dimension in per-example mode */
   | "scaling" /** [] F32 per adapted module */
-  | "dropout-mask"
-  | "base-delta";
+  | "dropout-mask" /** [B, T, dIn] ([B, dIn] outside the layers) F32: 0, or 1 / (1 - p), per adapted module */
+  | "base-delta"; /** A [rank, dIn] and B [dOut, rank] F32 per adapted module: the base weight counts as W + B A */
 
 export interface ArtifactInput {
   readonly name: string;
   readonly role: InputRole;
   readonly dtype: "F32" | "I32";
   readonly shape: readonly number[];
-  /** For role `adapter`: the adapter tensor's name (PEFT key) that is fed here; for `scaling` the module's name. */
+  /**
+   * For roles `adapter` and `base-delta`: the adapter tensor's name (PEFT key) that is fed here; for `scaling` and
+   * `dropout-mask` the module's name.
+   */
   readonly tensor?: string;
 }
 
@@ -70,7 +73,7 @@ export interface ArtifactOutput {
 /** `artifact.json`: with `step.onnx` (or `evaluate.onnx`) beside it, a training artifact that runs without TensorFlow.js. */
 export interface ArtifactManifest {
   readonly format: "fedlora-artifact/1";
-  /** SHA-256 of the canonical JSON of `request` and of the compiler's version. */
+  /** SHA-256 of the canonical JSON of `request`, the compiler's version and the weights' places in their file. */
   readonly key: string;
   readonly request: ArtifactRequest;
   readonly opset: number;
@@ -79,12 +82,17 @@ export interface ArtifactManifest {
   readonly graphHash: string;
   readonly inputs: readonly ArtifactInput[];
   readonly outputs: readonly ArtifactOutput[];
-  /** Frozen weights that the graph reads from the canonical weights file, by canonical name. */
+  /**
+   * Frozen weights that the graph reads, by canonical name. They are external data of the graph: a file named
+   * `weights.safetensors` beside it, a hard link to or copy of the canonical weights file.
+   */
   readonly weights: TensorLayout;
   /** Floating-point operations of one run, by the formula of docs/reference/engine.md. */
   readonly flops: number;
   /** Estimated bytes of activations: a batch is refused by it before a session opens. */
   readonly activationBytes: number;
+  /** ONNX Runtime optimizers that would undo what the graph is for, to be switched off besides the house's own. */
+  readonly disabledOptimizers: readonly string[];
 }
 
 /** A compiled artifact on disk. */
@@ -92,3 +100,17 @@ export interface ArtifactRef {
   readonly folder: string;
   readonly manifest: ArtifactManifest;
 }
+
+/** Where a tensor's bytes lie in the canonical weights file: offset from the file's first byte, and length. */
+export interface WeightPlace {
+  readonly dtype: "F32";
+  readonly shape: readonly number[];
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** Header of a canonical weights file: canonical name -> place. */
+export type WeightPlaces = ReadonlyMap<string, WeightPlace>;
+
+/** Name of the weights file that a graph's external data refers to, beside the graph. */
+export const externalWeightsFile = "weights.safetensors";
