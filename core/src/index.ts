@@ -10,6 +10,33 @@ export { dtypes, itemSize } from "./tensor/dtype.js";
 export type { DType } from "./tensor/dtype.js";
 export { elementCount } from "./tensor/tensor.js";
 export type { StateDict, Tensor, TensorLayout, TensorSpec } from "./tensor/tensor.js";
+export { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "./tensor/convert.js";
+export { assertTensor, copyFloat32, firstNonFinite, fromFloat32, toFloat32 } from "./tensor/values.js";
+export type { FloatDType } from "./tensor/values.js";
+export {
+  canonicalLayout,
+  compareNames,
+  layoutOf,
+  layoutsEqual,
+  shapesEqual,
+  toStateDict,
+} from "./tensor/state-dict.js";
+export {
+  maxHeaderBytes,
+  parseSafetensorsHeader,
+  readHeaderLength,
+  safetensorsPrefixBytes,
+} from "./tensor/safetensors-header.js";
+export type { SafetensorsEntry, SafetensorsHeader } from "./tensor/safetensors-header.js";
+export { planSafetensors, readSafetensors, writeSafetensors } from "./tensor/safetensors.js";
+export type { SafetensorsOptions, SafetensorsPlan } from "./tensor/safetensors.js";
+export { hashStateDict, hashTensorList, portableSha256, sha256, sha256Hex, toHex } from "./tensor/hash.js";
+export type { HashFactory, HashedTensor, IncrementalHash } from "./tensor/hash.js";
+export { BlobHasher, blobIdOf, blobIdOfChunks, chunkBytes, chunkCount, chunksOf } from "./blob/chunks.js";
+export { canonicalBytes, canonicalJson } from "./json/canonical-json.js";
+export type { CanonicalValue } from "./json/canonical-json.js";
+export { parseStrictJson } from "./json/strict-json.js";
+export type { StrictJson } from "./json/strict-json.js";
 export type { AdaptableModule, HeadModule, ModelManifest } from "./model/manifest.js";
 export type { TensorRole, TensorRoles, UpdateForm } from "./adapter/tensor-roles.js";
 export { supportedDirectives } from "./plan/directive.js";

@@ -1,1 +1,3 @@
-export {};
+export { replaceFile, syncFolder, writeFileAtomically } from "./files.js";
+export { nodeSha256, sha256OfFile } from "./hash.js";
+export { SafetensorsFile, writeSafetensorsFile } from "./safetensors-file.js";

@@ -1,0 +1,91 @@
+import { FedLoraError } from "../errors.js";
+import type { ErrorCode } from "../errors.js";
+
+/** A parsed JSON value; objects are Maps, so that no key can reach a prototype. */
+export type StrictJson = null | boolean | number | string | StrictJson[] | Map<string, StrictJson>;
+
+const maxDepth = 32;
+const number = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
+// eslint-disable-next-line no-control-regex -- JSON forbids bare control characters in strings
+const text = /"(?:[^"\\\u0000-\u001f]|\\.)*"/y;
+const space = /[ \t\n\r]*/y;
+
+/**
+ * JSON as RFC 8259 has it, but a repeated key in an object is an error (`JSON.parse` silently keeps the last) and
+ * nesting is limited to 32. For headers of files that strangers send.
+ *
+ * @throws FedLoraError with `code`, its message naming `what` and the offset in characters.
+ */
+export function parseStrictJson(source: string, what: string, code: ErrorCode): StrictJson {
+  let at = 0;
+  const fail = (problem: string): never => {
+    throw new FedLoraError(code, `${what} is not strict JSON: ${problem} at character ${at}`);
+  };
+  const take = (pattern: RegExp): string | undefined => {
+    pattern.lastIndex = at;
+    const found = pattern.exec(source)?.[0];
+    if (found !== undefined) at += found.length;
+    return found;
+  };
+  const accept = (character: string): boolean => {
+    take(space);
+    if (source[at] !== character) return false;
+    at += 1;
+    return true;
+  };
+  const expect = (character: string): void => {
+    if (!accept(character)) fail(`expected "${character}"`);
+  };
+  const string = (): string => {
+    take(space);
+    const raw = take(text) ?? fail("expected a string");
+    try {
+      return JSON.parse(raw) as string;
+    } catch {
+      return fail("bad escape in the string before");
+    }
+  };
+  const object = (depth: number): Map<string, StrictJson> => {
+    const result = new Map<string, StrictJson>();
+    if (accept("}")) return result;
+    do {
+      const key = string();
+      if (result.has(key)) fail(`key ${JSON.stringify(key)} appears twice`);
+      expect(":");
+      result.set(key, value(depth));
+    } while (accept(","));
+    expect("}");
+    return result;
+  };
+  const array = (depth: number): StrictJson[] => {
+    const result: StrictJson[] = [];
+    if (accept("]")) return result;
+    do result.push(value(depth));
+    while (accept(","));
+    expect("]");
+    return result;
+  };
+  const value = (depth: number): StrictJson => {
+    if (depth > maxDepth) fail(`more than ${maxDepth} levels`);
+    if (accept("{")) return object(depth + 1);
+    if (accept("[")) return array(depth + 1);
+    if (source[at] === '"') return string();
+    for (const [word, meaning] of words) {
+      if (source.startsWith(word, at)) {
+        at += word.length;
+        return meaning;
+      }
+    }
+    return Number(take(number) ?? fail("expected a value"));
+  };
+  const result = value(0);
+  take(space);
+  if (at !== source.length) fail("unexpected text");
+  return result;
+}
+
+const words: readonly (readonly [string, null | boolean])[] = [
+  ["true", true],
+  ["false", false],
+  ["null", null],
+];

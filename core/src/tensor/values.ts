@@ -1,0 +1,95 @@
+import { FedLoraError } from "../errors.js";
+import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "./convert.js";
+import { itemSize } from "./dtype.js";
+import { elementCount } from "./tensor.js";
+import type { Tensor } from "./tensor.js";
+
+/** What a tensor of float32 values may be stored as. */
+export type FloatDType = "F32" | "F16" | "BF16";
+
+/** @throws FedLoraError `tensor-invalid` when the bytes do not hold exactly the shape's elements. */
+export function assertTensor(name: string, tensor: Tensor): void {
+  const expected = elementCount(tensor.shape) * itemSize[tensor.dtype];
+  if (tensor.bytes.byteLength !== expected) {
+    throw new FedLoraError(
+      "tensor-invalid",
+      `tensor "${name}" of ${tensor.dtype} [${tensor.shape.join(", ")}] needs ${expected} bytes, got ${tensor.bytes.byteLength}`,
+      { details: { tensor: name } },
+    );
+  }
+}
+
+/**
+ * The values as float32. F32 that is aligned in memory comes as a view that shares the tensor's bytes: do not write to
+ * it. Everything else is converted (F64 rounds to nearest; I64 and BOOL are refused with `tensor-invalid`).
+ */
+export function toFloat32(tensor: Tensor): Float32Array {
+  const { bytes, dtype } = tensor;
+  switch (dtype) {
+    case "F32":
+      return new Float32Array(...aligned(bytes, 4));
+    case "F16":
+      return f16ToF32(new Uint16Array(...aligned(bytes, 2)));
+    case "BF16":
+      return bf16ToF32(new Uint16Array(...aligned(bytes, 2)));
+    case "F64":
+      return Float32Array.from(new Float64Array(...aligned(bytes, 8)));
+    case "I32":
+      return Float32Array.from(new Int32Array(...aligned(bytes, 4)));
+    case "I8":
+      return Float32Array.from(new Int8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    case "U8":
+      return Float32Array.from(bytes);
+    case "I64":
+    case "BOOL":
+      throw new FedLoraError("tensor-invalid", `dtype ${dtype} does not hold float32 values`);
+  }
+}
+
+/** The values as float32 in an array of the caller's own. */
+export function copyFloat32(tensor: Tensor): Float32Array {
+  const values = toFloat32(tensor);
+  return values.buffer === tensor.bytes.buffer ? values.slice() : values;
+}
+
+/**
+ * A tensor of the given values, rounded to nearest where the dtype is narrower. For F32 it shares the array's memory.
+ *
+ * @throws FedLoraError `tensor-invalid` when the number of values is not that of the shape.
+ */
+export function fromFloat32(values: Float32Array, shape: readonly number[], dtype: FloatDType = "F32"): Tensor {
+  if (values.length !== elementCount(shape)) {
+    throw new FedLoraError("tensor-invalid", `shape [${shape.join(", ")}] does not hold ${values.length} values`);
+  }
+  const stored = dtype === "F32" ? values : dtype === "F16" ? f32ToF16(values) : f32ToBf16(values);
+  return { dtype, shape, bytes: new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength) };
+}
+
+/** Row-major index of the first NaN or infinity, or -1; integers are always finite. */
+export function firstNonFinite(tensor: Tensor): number {
+  const { bytes, dtype } = tensor;
+  switch (dtype) {
+    case "F32":
+      return firstWithAllBits(new Uint32Array(...aligned(bytes, 4)), 0x7f800000);
+    case "F16":
+      return firstWithAllBits(new Uint16Array(...aligned(bytes, 2)), 0x7c00);
+    case "BF16":
+      return firstWithAllBits(new Uint16Array(...aligned(bytes, 2)), 0x7f80);
+    case "F64":
+      return new Float64Array(...aligned(bytes, 8)).findIndex((value) => !Number.isFinite(value));
+    default:
+      return -1;
+  }
+}
+
+/** A float is an infinity or a NaN exactly when its exponent bits are all set. */
+function firstWithAllBits(words: Uint32Array | Uint16Array, exponent: number): number {
+  for (let i = 0; i < words.length; i += 1) if (((words[i] ?? 0) & exponent) === exponent) return i;
+  return -1;
+}
+
+/** Arguments of a typed array over the bytes; copies them where their place in memory is not aligned. */
+function aligned(bytes: Uint8Array, size: number): [ArrayBufferLike, number, number] {
+  const source = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  return [source.buffer, source.byteOffset, source.byteLength / size];
+}
