@@ -1,0 +1,17 @@
+// Original file: proto/fedlora/v1/coordinator.proto
+
+import type { Long } from '@grpc/proto-loader';
+
+export interface BlobChunk {
+  'offset'?: (number | string | Long);
+  'data'?: (Buffer | Uint8Array | string);
+  'sha256'?: (Buffer | Uint8Array | string);
+  'total'?: (number | string | Long);
+}
+
+export interface BlobChunk__Output {
+  'offset': (number);
+  'data': (Buffer);
+  'sha256': (Buffer);
+  'total': (number);
+}

@@ -1,0 +1,10 @@
+// Original file: proto/fedlora/v1/admin.proto
+
+
+export interface GetPrivacyRequest {
+  'runId'?: (string);
+}
+
+export interface GetPrivacyRequest__Output {
+  'runId': (string);
+}
