@@ -79,6 +79,10 @@ export const errorTable = {
   ),
   "request-invalid": entry("INVALID_ARGUMENT", "Correct the named field of the request."),
   unauthenticated: entry("UNAUTHENTICATED", "Enrol again."),
+  "coordinator-untrusted": entry(
+    "PERMISSION_DENIED",
+    "The coordinator's key or signature is not that of the key pinned on first use; if it was replaced on purpose, remove its line from coordinators.json in the state folder.",
+  ),
   "blob-not-found": entry("NOT_FOUND", "The blob does not exist or was deleted after its round."),
   "blob-range-invalid": entry("INVALID_ARGUMENT", "Ask for a range inside the blob."),
   "chunk-hash-mismatch": entry("DATA_LOSS", "Send the chunk again.", true),
