@@ -1,0 +1,81 @@
+import { FedLoraError } from "@fedlora/core";
+
+/** Gradients by tensor name; iterated in insertion order, so sums have one order. */
+export type Gradients = ReadonlyMap<string, Float32Array>;
+
+/**
+ * L2 norm over all gradients, summed in float64.
+ *
+ * Throws `update-not-finite` naming the first tensor with a gradient that is not finite.
+ */
+export function globalNorm(gradients: Gradients): number {
+  let total = 0;
+  for (const [name, gradient] of gradients) {
+    const sum = sumOfSquares(gradient, 0, gradient.length);
+    if (!Number.isFinite(sum)) {
+      throw new FedLoraError("update-not-finite", `the gradient of "${name}" is not finite`, {
+        details: { tensor: name },
+      });
+    }
+    total += sum;
+  }
+  return Math.sqrt(total);
+}
+
+/** Scales all gradients so that their norm is at most `maxNorm`, with the 1e-6 of PyTorch's `clip_grad_norm_`. */
+export function clipToNorm(gradients: Gradients, norm: number, maxNorm: number): void {
+  const scale = Math.fround(maxNorm / (norm + 1e-6));
+  if (scale >= 1) return;
+  for (const gradient of gradients.values()) {
+    for (let i = 0; i < gradient.length; i++) gradient[i] = (gradient[i] ?? 0) * scale;
+  }
+}
+
+export function sumOfSquares(values: Float32Array, from: number, to: number): number {
+  let sum = 0;
+  for (let i = from; i < to; i++) sum += (values[i] ?? 0) ** 2;
+  return sum;
+}
+
+/** sum += values, or sum = values where the buffer is still empty. */
+export function addInto(sum: Float32Array, values: Float32Array, isFirst: boolean): void {
+  if (isFirst) {
+    sum.set(values);
+    return;
+  }
+  for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (values[i] ?? 0);
+}
+
+/**
+ * Sums per-example gradients [batch, ...] into `sums`, each example first scaled down to `clipNorm` over all tensors
+ * together (Abadi et al. 2016, algorithm 1). No 1e-6 here: the bound must hold exactly for the sensitivity.
+ *
+ * Throws `update-not-finite` naming the tensor.
+ */
+export function addExamples(
+  sums: Gradients,
+  examples: Gradients,
+  batch: number,
+  clipNorm: number,
+  isFirst: boolean,
+): void {
+  globalNorm(examples);
+  for (let row = 0; row < batch; row++) {
+    let squares = 0;
+    for (const gradient of examples.values()) {
+      const size = gradient.length / batch;
+      squares += sumOfSquares(gradient, row * size, (row + 1) * size);
+    }
+    const norm = Math.sqrt(squares);
+    const scale = norm > clipNorm ? clipNorm / norm : 1;
+    for (const [name, gradient] of examples) {
+      const sum = sums.get(name);
+      if (sum === undefined) continue;
+      const offset = row * sum.length;
+      const fresh = isFirst && row === 0;
+      for (let i = 0; i < sum.length; i++) {
+        sum[i] = (fresh ? 0 : (sum[i] ?? 0)) + (gradient[offset + i] ?? 0) * scale;
+      }
+    }
+  }
+}

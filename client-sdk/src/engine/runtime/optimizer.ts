@@ -1,0 +1,89 @@
+import { FedLoraError } from "@fedlora/core";
+import type { StateDict, Tensor } from "@fedlora/core";
+import type { OptimizerSettings } from "../engine.js";
+import { adamwStep } from "./adamw.js";
+import type { AdamWTensor } from "./adamw.js";
+import { toFloats, toTensor } from "./host-floats.js";
+
+/** A trained tensor: its values, which the optimizer changes in place, and the gradient to apply. */
+export interface Parameter {
+  readonly shape: readonly number[];
+  readonly values: Float32Array;
+  readonly gradient: Float32Array;
+}
+
+interface Tracked extends AdamWTensor {
+  readonly parameter: Parameter;
+}
+
+/** AdamW over named parameters with one step count; its state can be kept from round to round. */
+export class Optimizer {
+  readonly #settings: OptimizerSettings;
+  readonly #tracked = new Map<string, Tracked>();
+  #steps = 0;
+
+  constructor(settings: OptimizerSettings, parameters: ReadonlyMap<string, Parameter>) {
+    this.#settings = settings;
+    for (const [name, parameter] of parameters) {
+      const { length } = parameter.values;
+      this.#tracked.set(name, {
+        parameter,
+        values: parameter.values,
+        expAvg: new Float32Array(length),
+        expAvgSq: new Float32Array(length),
+      });
+    }
+  }
+
+  /** Throws `request-invalid` before anything changes where a tensor has no learning rate >= 0. */
+  step(learningRates: Readonly<Record<string, number>>): void {
+    const updates = [...this.#tracked].map(([name, tracked]) => ({ tracked, rate: rateOf(learningRates, name) }));
+    this.#steps += 1;
+    for (const { tracked, rate } of updates) {
+      // Only matrices decay: biases would be pulled to zero for no gain.
+      const weightDecay = tracked.parameter.shape.length > 1 ? this.#settings.weightDecay : 0;
+      adamwStep(tracked, tracked.parameter.gradient, { ...this.#settings, weightDecay }, rate, this.#steps);
+    }
+  }
+
+  /** `NAME.exp_avg` and `NAME.exp_avg_sq` per parameter and one `step` (I32 scalar), in canonical order. */
+  read(): StateDict {
+    const state: [string, Tensor][] = [
+      ["step", { dtype: "I32", shape: [], bytes: new Uint8Array(new Int32Array([this.#steps]).buffer) }],
+    ];
+    for (const [name, { parameter, expAvg, expAvgSq }] of this.#tracked) {
+      state.push([`${name}.exp_avg`, toTensor(parameter.shape, expAvg)]);
+      state.push([`${name}.exp_avg_sq`, toTensor(parameter.shape, expAvgSq)]);
+    }
+    return new Map(state.sort(([a], [b]) => (a < b ? -1 : 1)));
+  }
+
+  /** Throws `tensor-invalid` and changes nothing unless the state is that of an optimizer with the same parameters. */
+  write(state: StateDict): void {
+    const step = state.get("step");
+    if (step?.dtype !== "I32" || step.bytes.byteLength !== 4) {
+      throw new FedLoraError("tensor-invalid", 'the optimizer state has no I32 scalar "step"');
+    }
+    const moments: [Float32Array, Float32Array][] = [];
+    for (const [name, { parameter, expAvg, expAvgSq }] of this.#tracked) {
+      moments.push([expAvg, floatsOf(state, `${name}.exp_avg`, parameter.shape)]);
+      moments.push([expAvgSq, floatsOf(state, `${name}.exp_avg_sq`, parameter.shape)]);
+    }
+    for (const [target, values] of moments) target.set(values);
+    this.#steps = new DataView(step.bytes.buffer, step.bytes.byteOffset, 4).getInt32(0, true);
+  }
+}
+
+function floatsOf(state: StateDict, name: string, shape: readonly number[]): Float32Array {
+  const tensor = state.get(name);
+  if (tensor === undefined) throw new FedLoraError("tensor-invalid", `the optimizer state lacks "${name}"`);
+  return toFloats(name, tensor, shape);
+}
+
+function rateOf(learningRates: Readonly<Record<string, number>>, name: string): number {
+  const rate = learningRates[name];
+  if (rate === undefined || !Number.isFinite(rate) || rate < 0) {
+    throw new FedLoraError("request-invalid", `learning rate ${String(rate)} for "${name}" must be a number >= 0`);
+  }
+  return rate;
+}

@@ -1,0 +1,168 @@
+import { FedLoraError } from "@fedlora/core";
+import type { StateDict } from "@fedlora/core";
+import type { ApplyRequest, HostTensor, SlotSpec } from "../engine.js";
+import { addExamples, addInto, clipToNorm, globalNorm } from "./gradients.js";
+import { sameShape, toFloats, toTensor } from "./host-floats.js";
+import { Optimizer } from "./optimizer.js";
+import type { Parameter } from "./optimizer.js";
+
+interface SlotTensor {
+  readonly host: HostTensor & { readonly data: Float32Array };
+  /** Copies for per-example graphs, by batch size; refilled after every change of the values. */
+  readonly repeated: Map<number, { readonly host: HostTensor; version: number }>;
+}
+
+interface Trained extends Parameter {
+  /** Values at creation, where FedProx pulls to. */
+  readonly anchor: Float32Array;
+}
+
+/**
+ * One client's adapter in host memory: values, gradient buffer and AdamW state, all float32. Arithmetic runs in a fixed
+ * order, so the same calls give the same bits.
+ */
+export class Slot {
+  readonly #tensors = new Map<string, SlotTensor>();
+  readonly #trained = new Map<string, Trained>();
+  readonly #scalings = new Map<string, HostTensor>();
+  readonly #optimizer: Optimizer | undefined;
+  #version = 0;
+  #isEmpty = true;
+
+  constructor(spec: SlotSpec) {
+    for (const [name, tensor] of [...spec.tensors].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      const host = { dtype: "F32" as const, shape: [...tensor.shape], data: toFloats(name, tensor) };
+      this.#tensors.set(name, { host, repeated: new Map() });
+    }
+    for (const name of [...spec.trained].sort()) {
+      const { shape, data } = this.#tensor(name).host;
+      this.#trained.set(name, { shape, values: data, gradient: new Float32Array(data.length), anchor: data.slice() });
+    }
+    for (const [module, value] of Object.entries(spec.scalings)) {
+      this.#scalings.set(module, { dtype: "F32", shape: [], data: new Float32Array([value]) });
+    }
+    this.#optimizer = spec.optimizer && new Optimizer(spec.optimizer, this.#trained);
+  }
+
+  get trainedNames(): readonly string[] {
+    return [...this.#trained.keys()];
+  }
+
+  /** Throws `request-invalid` for an evaluation slot. */
+  get optimizer(): Optimizer {
+    if (this.#optimizer === undefined) throw new FedLoraError("request-invalid", "an evaluation slot has no optimizer");
+    return this.#optimizer;
+  }
+
+  /** A tensor as the graph wants it: as it is, or once per example where the shape has a leading batch dimension. */
+  feed(name: string, shape: readonly number[]): HostTensor {
+    const { host, repeated } = this.#tensor(name);
+    if (sameShape(host.shape, shape)) return host;
+    const batch = shape[0] ?? 0;
+    if (!sameShape(host.shape, shape.slice(1))) {
+      throw new FedLoraError(
+        "adapter-invalid",
+        `adapter tensor "${name}" has shape [${host.shape.join(", ")}], the graph wants [${shape.join(", ")}]`,
+      );
+    }
+    let copy = repeated.get(batch);
+    if (copy === undefined) {
+      const data = new Float32Array(batch * host.data.length);
+      copy = { host: { dtype: "F32", shape: [...shape], data }, version: -1 };
+      repeated.set(batch, copy);
+    }
+    if (copy.version !== this.#version) {
+      for (let row = 0; row < batch; row++) copy.host.data.set(host.data, row * host.data.length);
+      copy.version = this.#version;
+    }
+    return copy.host;
+  }
+
+  scaling(module: string): HostTensor {
+    const scaling = this.#scalings.get(module);
+    if (scaling === undefined) throw new FedLoraError("adapter-invalid", `the slot has no scaling for "${module}"`);
+    return scaling;
+  }
+
+  /**
+   * Adds one batch's gradients, by tensor name, to the buffer. Gradients with a leading batch dimension are summed over
+   * the examples, each example first clipped to `exampleClipNorm` where that is given.
+   */
+  addGradients(results: ReadonlyMap<string, HostTensor>, exampleClipNorm: number | undefined): void {
+    const sums = new Map<string, Float32Array>();
+    const added = new Map<string, Float32Array>();
+    let batch: number | undefined;
+    for (const [name, { shape, gradient }] of this.#trained) {
+      const result = results.get(name);
+      if (!(result?.data instanceof Float32Array)) {
+        throw new FedLoraError("adapter-invalid", `the graph gives no gradient for the trained tensor "${name}"`);
+      }
+      if (result.data.length !== gradient.length || !sameShape(result.shape, shape)) {
+        if (!sameShape(result.shape.slice(1), shape)) {
+          const got = result.shape.join(", ");
+          throw new FedLoraError("artifact-invalid", `the gradient of "${name}" has shape [${got}]`);
+        }
+        batch = result.shape[0];
+      }
+      sums.set(name, gradient);
+      added.set(name, result.data);
+    }
+    if (batch !== undefined) {
+      addExamples(sums, added, batch, exampleClipNorm ?? Infinity, this.#isEmpty);
+    } else if (exampleClipNorm !== undefined) {
+      throw new FedLoraError("request-invalid", "exampleClipNorm needs an artifact with per-example gradients");
+    } else {
+      for (const [name, values] of added) addInto(sums.get(name) ?? values, values, this.#isEmpty);
+    }
+    this.#isEmpty = false;
+  }
+
+  /**
+   * Adds the proximal term, clips, updates the values and empties the buffer; returns the norm before clipping.
+   *
+   * Throws `update-not-finite` naming the tensor, with values and optimizer as they were and the buffer emptied.
+   */
+  apply(request: Omit<ApplyRequest, "slot">): number {
+    const { optimizer } = this;
+    if (this.#isEmpty) throw new FedLoraError("request-invalid", "no gradients to apply: accumulate a batch first");
+    this.#isEmpty = true;
+    if (request.proximalMu !== undefined) this.#addProximal(request.proximalMu);
+    const gradients = new Map([...this.#trained].map(([name, { gradient }]) => [name, gradient]));
+    const norm = globalNorm(gradients);
+    if (request.maxGradNorm !== undefined) clipToNorm(gradients, norm, request.maxGradNorm);
+    optimizer.step(request.learningRates);
+    this.#version += 1;
+    return norm;
+  }
+
+  /** All values, in canonical order. */
+  read(): StateDict {
+    return new Map([...this.#tensors].map(([name, { host }]) => [name, toTensor(host.shape, host.data)]));
+  }
+
+  /** Replaces the values of the tensors given; the others, the anchor and the optimizer stay. */
+  write(tensors: StateDict): void {
+    const values = [...tensors].map(([name, tensor]) => {
+      const { data, shape } = this.#tensor(name).host;
+      return { data, floats: toFloats(name, tensor, shape) };
+    });
+    for (const { data, floats } of values) data.set(floats);
+    this.#version += 1;
+  }
+
+  #addProximal(proximalMu: number): void {
+    const mu = Math.fround(proximalMu);
+    for (const { values, gradient, anchor } of this.#trained.values()) {
+      for (let i = 0; i < gradient.length; i++) {
+        const pull = Math.fround(mu * Math.fround((values[i] ?? 0) - (anchor[i] ?? 0)));
+        gradient[i] = (gradient[i] ?? 0) + pull;
+      }
+    }
+  }
+
+  #tensor(name: string): SlotTensor {
+    const tensor = this.#tensors.get(name);
+    if (tensor === undefined) throw new FedLoraError("adapter-invalid", `the slot has no adapter tensor "${name}"`);
+    return tensor;
+  }
+}
