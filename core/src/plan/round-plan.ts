@@ -48,4 +48,6 @@ export interface PlanInstructions {
   readonly keepOptimizerState: boolean;
   /** Base of the client's random streams (shuffling, dropout); combined with run, round and client id. */
   readonly seed: number;
+  /** Rounds of the run, for learning-rate schedules that end with it; absent: none ends. */
+  readonly rounds?: number | undefined;
 }
