@@ -32,7 +32,9 @@ export function cleanBody(body: string): string {
     .split("\n")
     .filter((line) => !feedStamp.test(line));
   const from = Math.max(0, lines.length - 14);
-  const footer = lines.findIndex((line, index) => index >= from && index > 0 && footerStarts.some((start) => start.test(line)));
+  const footer = lines.findIndex(
+    (line, index) => index >= from && index > 0 && footerStarts.some((start) => start.test(line)),
+  );
   const kept = footer === -1 ? lines : lines.slice(0, footer);
   return kept.join("\n").replace(/\s+/g, " ").trim();
 }

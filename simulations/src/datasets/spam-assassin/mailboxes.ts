@@ -11,8 +11,24 @@ export interface Mailbox {
 const readers: Readonly<Record<string, readonly string[]>> = {
   ada: ["fork", "irregulars", "board", "spamcon-tools"],
   brendan: ["ilug", "social", "webdev", "iiu", "crackmice", "secprog", "bugtraq", "linux-secnews", "focus-virus"],
-  chen: ["rpm-zzzlist", "exmh-users", "exmh-workers", "sitescooper-talk", "webmake-talk", "updates", "freshmeat-news", "freebsd-ports"],
-  dana: ["razor-users", "spamassassin-talk", "spamassassin-devel", "spamassassin-commits", "spamassassin-sightings", "spambayes"],
+  chen: [
+    "rpm-zzzlist",
+    "exmh-users",
+    "exmh-workers",
+    "sitescooper-talk",
+    "webmake-talk",
+    "updates",
+    "freshmeat-news",
+    "freebsd-ports",
+  ],
+  dana: [
+    "razor-users",
+    "spamassassin-talk",
+    "spamassassin-devel",
+    "spamassassin-commits",
+    "spamassassin-sightings",
+    "spambayes",
+  ],
 };
 
 export const mailboxNames: readonly string[] = Object.keys(readers);
@@ -22,7 +38,10 @@ export const mailboxNames: readonly string[] = Object.keys(readers);
  * of the sender's domain. `heldOut` mails are set aside from every mailbox in equal number, with the mailbox's own share
  * of spam; which ones depends on the seed alone.
  */
-export function splitIntoMailboxes(mails: readonly Mail[], options: { readonly heldOut: number; readonly seed: number }): Mailbox[] {
+export function splitIntoMailboxes(
+  mails: readonly Mail[],
+  options: { readonly heldOut: number; readonly seed: number },
+): Mailbox[] {
   const perBox = Math.floor(options.heldOut / mailboxNames.length);
   return mailboxNames.map((name) => {
     const own = shuffledById(

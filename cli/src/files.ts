@@ -1,0 +1,28 @@
+import { readFile } from "node:fs/promises";
+import { FedLoraError } from "@fedlora/core";
+
+/** A text file named on the command line; a missing one is told by its path, not by errno. */
+export async function readTextFile(path: string, what: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    const why =
+      code === "ENOENT"
+        ? "does not exist"
+        : code === "EISDIR"
+          ? "is a folder"
+          : `cannot be read (${code ?? "unknown"})`;
+    throw new FedLoraError("file-missing", `${what} "${path}" ${why}`, { cause });
+  }
+}
+
+/** A JSON file, parsed; what is not JSON is told with the file's name. */
+export async function readJsonFile(path: string, what: string): Promise<unknown> {
+  const text = await readTextFile(path, what);
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (cause) {
+    throw new FedLoraError("file-invalid", `${what} "${path}" is not JSON: ${(cause as Error).message}`, { cause });
+  }
+}

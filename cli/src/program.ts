@@ -1,0 +1,28 @@
+import { Command } from "commander";
+import { clientCommand } from "./commands/client.js";
+import { compileCommand } from "./commands/compile.js";
+import { demoCommand } from "./commands/demo.js";
+import { doctorCommand } from "./commands/doctor.js";
+import { exportCommand } from "./commands/export.js";
+import { methodsCommand } from "./commands/methods.js";
+import { modelCommand } from "./commands/model.js";
+import { runCommand } from "./commands/run.js";
+import { serveCommand } from "./commands/serve.js";
+
+/** The whole command line; commands import what they need when they run, so that `--help` is quick. */
+export function createProgram(version: string): Command {
+  return new Command("fedlora")
+    .description("Federated LoRA fine-tuning: train where the data is, aggregate what is learnt.")
+    .version(version)
+    .showSuggestionAfterError()
+    .showHelpAfterError("(add --help for the options)")
+    .addCommand(serveCommand())
+    .addCommand(clientCommand())
+    .addCommand(runCommand())
+    .addCommand(exportCommand())
+    .addCommand(modelCommand())
+    .addCommand(methodsCommand())
+    .addCommand(compileCommand())
+    .addCommand(doctorCommand())
+    .addCommand(demoCommand());
+}

@@ -1,0 +1,165 @@
+import { randomUUID } from "node:crypto";
+import {
+  blobIdOf,
+  FedLoraError,
+  type BaseModelHash,
+  type BlobId,
+  type ModelManifest,
+  type RunId,
+  type RunSpec,
+} from "@fedlora/core";
+import { nodeSha256 } from "@fedlora/core/node";
+import {
+  auditRecordFromWire,
+  blobChunkFromWire,
+  createClients,
+  errorFromStatus,
+  exportedAdapterFromWire,
+  parseJson,
+  runEventFromWire,
+  runPageFromWire,
+  runSummaryFromWire,
+  type AuditedFact,
+  type ExportedAdapter,
+  type RunDetail,
+  type RunEventRecord,
+  type RunSummary,
+} from "@fedlora/proto";
+import { credentials, type ClientReadableStream, type ClientUnaryCall, type ServiceError } from "@grpc/grpc-js";
+
+export interface AdminClientOptions {
+  /** `host:port` of the coordinator. */
+  readonly coordinator: string;
+  /** Longest wait for one answer, in ms; default 30000. Streams have none. */
+  readonly timeoutMs?: number;
+}
+
+type Unary<Answer> = (
+  options: { deadline: Date },
+  done: (failure: ServiceError | null, answer?: Answer) => void,
+) => ClientUnaryCall;
+
+/**
+ * What an operator asks of a coordinator: models, runs, progress, exports. Writes carry an idempotency key, made here when
+ * the caller has none; failures are FedLoraErrors with the coordinator's code.
+ */
+export class AdminClient {
+  readonly #clients;
+  readonly #timeoutMs: number;
+
+  constructor(options: AdminClientOptions) {
+    this.#clients = createClients(options.coordinator, credentials.createInsecure());
+    this.#timeoutMs = options.timeoutMs ?? 30_000;
+  }
+
+  async registerModel(manifest: ModelManifest, idempotencyKey: string = randomUUID()): Promise<BaseModelHash> {
+    const request = { idempotencyKey, manifestJson: JSON.stringify(manifest) };
+    const answer = await this.#call<{ hash: string }>((options, done) =>
+      this.#admin.registerModel(request, options, done),
+    );
+    return answer.hash as BaseModelHash;
+  }
+
+  async createRun(spec: RunSpec, idempotencyKey: string = randomUUID()): Promise<RunDetail> {
+    const request = { idempotencyKey, specJson: JSON.stringify(spec) };
+    return runPageFromWire(await this.#call((options, done) => this.#admin.createRun(request, options, done)));
+  }
+
+  async listRuns(): Promise<readonly RunSummary[]> {
+    const answer = await this.#call<{ runs: Parameters<typeof runSummaryFromWire>[0][] }>((options, done) =>
+      this.#admin.listRuns({}, options, done),
+    );
+    return answer.runs.map(runSummaryFromWire);
+  }
+
+  /** Every round, page by page. */
+  async getRun(runId: RunId): Promise<RunDetail> {
+    const rounds: RunDetail["rounds"][number][] = [];
+    for (;;) {
+      const request = { runId, afterRound: rounds.at(-1)?.round ?? 0 };
+      const page = runPageFromWire(await this.#call((options, done) => this.#admin.getRun(request, options, done)));
+      rounds.push(...page.rounds);
+      if (!page.hasMoreRounds) return { ...page, rounds };
+    }
+  }
+
+  async stopRun(runId: RunId, reason: string, idempotencyKey: string = randomUUID()): Promise<RunDetail> {
+    const request = { idempotencyKey, runId, reason };
+    return runPageFromWire(await this.#call((options, done) => this.#admin.stopRun(request, options, done)));
+  }
+
+  async resumeRun(runId: RunId, idempotencyKey: string = randomUUID()): Promise<RunDetail> {
+    const request = { idempotencyKey, runId, reason: "" };
+    return runPageFromWire(await this.#call((options, done) => this.#admin.resumeRun(request, options, done)));
+  }
+
+  /** The run's events after a sequence, then live ones, until the run ends or the signal aborts. */
+  async *watchRun(runId: RunId, afterSequence: number, signal?: AbortSignal): AsyncGenerator<RunEventRecord> {
+    for await (const event of streamed(this.#admin.watchRun({ runId, afterSequence }), signal))
+      yield runEventFromWire(event);
+  }
+
+  async *audit(runId: RunId, afterSequence: number, signal?: AbortSignal): AsyncGenerator<AuditedFact> {
+    for await (const record of streamed(this.#admin.audit({ runId, afterSequence }), signal))
+      yield auditRecordFromWire(record);
+  }
+
+  async privacy(runId: RunId): Promise<{ readonly mode: string; readonly ledger: unknown }> {
+    const answer = await this.#call<{ mode: string; ledgerJson: string }>((options, done) =>
+      this.#admin.getPrivacy({ runId }, options, done),
+    );
+    return {
+      mode: answer.mode,
+      ledger: parseJson(answer.ledgerJson === "" ? "null" : answer.ledgerJson, "ledger_json", 1 << 20),
+    };
+  }
+
+  /** `round` 0: the best round, or the last where nothing was evaluated. */
+  async getExport(runId: RunId, round = 0, form = "peft"): Promise<ExportedAdapter> {
+    return exportedAdapterFromWire(
+      await this.#call((options, done) => this.#admin.getExport({ runId, round, form }, options, done)),
+    );
+  }
+
+  /** A blob's bytes, checked against its id. */
+  async getBlob(blobId: BlobId): Promise<Uint8Array> {
+    const parts: Uint8Array[] = [];
+    for await (const chunk of streamed(this.#admin.getBlob({ blobId })))
+      parts.push(Uint8Array.from(blobChunkFromWire(chunk).data));
+    const bytes = Buffer.concat(parts);
+    if (blobIdOf(bytes, nodeSha256) === blobId) return bytes;
+    throw new FedLoraError("blob-hash-mismatch", `the coordinator sent other bytes than blob ${blobId}`);
+  }
+
+  close(): void {
+    this.#clients.close();
+  }
+
+  get #admin() {
+    return this.#clients.admin;
+  }
+
+  #call<Answer>(start: Unary<Answer>): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      // eslint-disable-next-line no-restricted-properties -- gRPC deadlines are wall-clock times
+      start({ deadline: new Date(Date.now() + this.#timeoutMs) }, (failure, answer) => {
+        if (failure !== null) reject(errorFromStatus(failure));
+        else if (answer === undefined) reject(new FedLoraError("internal", "the coordinator answered nothing"));
+        else resolve(answer);
+      });
+    });
+  }
+}
+
+async function* streamed<T>(call: ClientReadableStream<T>, signal?: AbortSignal): AsyncGenerator<T> {
+  const cancel = (): void => call.cancel();
+  signal?.addEventListener("abort", cancel, { once: true });
+  try {
+    for await (const message of call) yield message as T;
+  } catch (failure) {
+    if (signal?.aborted !== true) throw errorFromStatus(failure);
+  } finally {
+    signal?.removeEventListener("abort", cancel);
+    call.cancel();
+  }
+}
