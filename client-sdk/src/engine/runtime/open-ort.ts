@@ -14,7 +14,7 @@ export async function openOrt(request: ExecutorRequest): Promise<StepExecutor> {
   const { artifact, engine, weightsFile } = request;
   const ort = await loadOnnxRuntime(engine, request.threads);
   const graph = join(artifact.folder, artifact.manifest.graphFile);
-  const options = sessionOptions({ ...request, memory: artifact.manifest.request.memory });
+  const options = sessionOptions({ ...request, disabledOptimizers: artifact.manifest.disabledOptimizers });
   const outputs = artifact.manifest.outputs;
   try {
     if (engine !== "onnxruntime-web") {

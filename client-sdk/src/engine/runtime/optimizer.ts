@@ -1,4 +1,4 @@
-import { FedLoraError } from "@fedlora/core";
+import { FedLoraError, toStateDict } from "@fedlora/core";
 import type { StateDict, Tensor } from "@fedlora/core";
 import type { OptimizerSettings } from "../engine.js";
 import { adamwStep } from "./adamw.js";
@@ -55,7 +55,7 @@ export class Optimizer {
       state.push([`${name}.exp_avg`, toTensor(parameter.shape, expAvg)]);
       state.push([`${name}.exp_avg_sq`, toTensor(parameter.shape, expAvgSq)]);
     }
-    return new Map(state.sort(([a], [b]) => (a < b ? -1 : 1)));
+    return toStateDict(state);
   }
 
   /** Throws `tensor-invalid` and changes nothing unless the state is that of an optimizer with the same parameters. */

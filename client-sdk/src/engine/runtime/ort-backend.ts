@@ -16,7 +16,7 @@ export const ortBackend: EngineBackend = {
 
   async openProduct(engine, m, k, n, threads) {
     const ort = await loadOnnxRuntime(engine, threads);
-    const options = sessionOptions({ engine, threads, prepack: false, memory: "plain" });
+    const options = sessionOptions({ engine, threads, prepack: false, disabledOptimizers: [] });
     const session = await ort.InferenceSession.create(productGraph(m, k, n), options).catch((cause: unknown) => {
       throw engineFailed(`${engine} cannot open a product`, cause);
     });

@@ -1,12 +1,12 @@
 import type { InferenceSession } from "onnxruntime-node";
-import type { ArtifactRequest } from "../artifact.js";
 import type { EngineName } from "../engine.js";
 
 export interface SessionSettings {
   readonly engine: EngineName;
   readonly threads: number;
   readonly prepack: boolean;
-  readonly memory: ArtifactRequest["memory"];
+  /** The artifact's own, besides the house's. */
+  readonly disabledOptimizers: readonly string[];
   readonly profilePrefix?: string | undefined;
 }
 
@@ -24,11 +24,11 @@ const providers: Partial<Record<EngineName, InferenceSession.ExecutionProviderCo
  * - No prepacking (unless asked for): packed copies would unshare the mapped weights for 6 % of speed.
  * - No constant folding: it would copy frozen weights into the heap.
  * - No spinning: threads that wait busily steal the cores of other processes.
- * - For `recompute`, no common-subexpression elimination: it would quietly merge the recomputed layers with the first run.
+ * - An artifact may name more: `recompute` must do without common-subexpression elimination, which would quietly merge the
+ *   recomputed layers with the first run.
  */
 export function sessionOptions(settings: SessionSettings): InferenceSession.SessionOptions {
-  const disabled = ["ConstantFolding"];
-  if (settings.memory === "recompute") disabled.push("CommonSubexpressionElimination");
+  const disabled = new Set(["ConstantFolding", ...settings.disabledOptimizers]);
   return {
     executionProviders: providers[settings.engine] ?? ["cpu"],
     intraOpNumThreads: settings.threads,
@@ -45,7 +45,7 @@ export function sessionOptions(settings: SessionSettings): InferenceSession.Sess
         disable_prepacking: settings.prepack ? "0" : "1",
         intra_op: { allow_spinning: "0" },
       },
-      optimization: { disable_specified_optimizers: disabled.join(";") },
+      optimization: { disable_specified_optimizers: [...disabled].join(";") },
     },
   };
 }

@@ -1,8 +1,8 @@
-import { FedLoraError } from "@fedlora/core";
+import { FedLoraError, compareNames, shapesEqual } from "@fedlora/core";
 import type { StateDict } from "@fedlora/core";
 import type { ApplyRequest, HostTensor, SlotSpec } from "../engine.js";
 import { addExamples, addInto, clipToNorm, globalNorm } from "./gradients.js";
-import { sameShape, toFloats, toTensor } from "./host-floats.js";
+import { toFloats, toTensor } from "./host-floats.js";
 import { Optimizer } from "./optimizer.js";
 import type { Parameter } from "./optimizer.js";
 
@@ -30,7 +30,7 @@ export class Slot {
   #isEmpty = true;
 
   constructor(spec: SlotSpec) {
-    for (const [name, tensor] of [...spec.tensors].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    for (const [name, tensor] of [...spec.tensors].sort(([a], [b]) => compareNames(a, b))) {
       const host = { dtype: "F32" as const, shape: [...tensor.shape], data: toFloats(name, tensor) };
       this.#tensors.set(name, { host, repeated: new Map() });
     }
@@ -57,9 +57,9 @@ export class Slot {
   /** A tensor as the graph wants it: as it is, or once per example where the shape has a leading batch dimension. */
   feed(name: string, shape: readonly number[]): HostTensor {
     const { host, repeated } = this.#tensor(name);
-    if (sameShape(host.shape, shape)) return host;
+    if (shapesEqual(host.shape, shape)) return host;
     const batch = shape[0] ?? 0;
-    if (!sameShape(host.shape, shape.slice(1))) {
+    if (!shapesEqual(host.shape, shape.slice(1))) {
       throw new FedLoraError(
         "adapter-invalid",
         `adapter tensor "${name}" has shape [${host.shape.join(", ")}], the graph wants [${shape.join(", ")}]`,
@@ -97,8 +97,8 @@ export class Slot {
       if (!(result?.data instanceof Float32Array)) {
         throw new FedLoraError("adapter-invalid", `the graph gives no gradient for the trained tensor "${name}"`);
       }
-      if (result.data.length !== gradient.length || !sameShape(result.shape, shape)) {
-        if (!sameShape(result.shape.slice(1), shape)) {
+      if (result.data.length !== gradient.length || !shapesEqual(result.shape, shape)) {
+        if (!shapesEqual(result.shape.slice(1), shape)) {
           const got = result.shape.join(", ");
           throw new FedLoraError("artifact-invalid", `the gradient of "${name}" has shape [${got}]`);
         }
