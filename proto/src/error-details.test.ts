@@ -54,6 +54,7 @@ test("an HTTP page read as a message length is explained", () => {
 test("a message that is too large in earnest is not taken for a page", () => {
   const error = errorFromStatus(bare(status.RESOURCE_EXHAUSTED, "Received message larger than max (300000 vs 278528)"));
 
+  expect(error.code).toBe("request-invalid");
   expect(error.message).not.toContain("web server");
 });
 
@@ -62,4 +63,10 @@ test("a trailer that is garbage or of an unknown code falls back to the status",
   failure.metadata.set(errorTrailer, Buffer.from([0xff, 0xff, 0xff]));
 
   expect(errorFromStatus(failure).code).toBe("request-invalid");
+});
+
+test("a message that is cut inside a character is still one that grpc-js can encode", () => {
+  const wire = errorToStatus(new FedLoraError("internal", `${"m".repeat(1023)}\u{1f600}`));
+
+  expect(() => encodeURI(wire.details)).not.toThrow();
 });

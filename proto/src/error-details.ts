@@ -7,7 +7,7 @@ import { limits } from "./limits.js";
 export const errorTrailer = "fedlora-error-bin";
 
 export function errorToStatus(error: FedLoraError): StatusObject {
-  const message = error.message.slice(0, limits.errorMessageChars);
+  const message = wellFormed(error.message.slice(0, limits.errorMessageChars));
   const details: Record<string, string> = {};
   for (const [key, value] of Object.entries(error.details).slice(0, limits.errorDetailEntries)) {
     details[key.slice(0, limits.keyChars)] = value.slice(0, limits.errorDetailChars);
@@ -18,6 +18,9 @@ export function errorToStatus(error: FedLoraError): StatusObject {
   metadata.set(errorTrailer, messages.errorDetail.serialize(detail));
   return { code: status[error.status], details: message, metadata };
 }
+
+/** grpc-js encodes the message with encodeURI, which throws on half a surrogate pair; a cut may leave one. */
+const wellFormed = (text: string): string => Buffer.from(text, "utf8").toString("utf8");
 
 /** What a failed call means; anything that grpc-js or a proxy made up becomes the nearest code of ours. */
 export function errorFromStatus(failure: unknown): FedLoraError {
@@ -61,6 +64,7 @@ function fromBareStatus(failure: ServiceError): FedLoraError {
     const message = "the answer is no gRPC: a web server or proxy answered at this address; check host, port and proxy";
     return new FedLoraError("unavailable", message, { cause: failure });
   }
+  if (length !== undefined) return new FedLoraError("request-invalid", failure.details, { cause: failure });
   const name = status[failure.code] as GrpcStatus | undefined;
   const code = (name === undefined ? undefined : codeOf[name]) ?? "internal";
   return new FedLoraError(code, `${name ?? failure.code}: ${failure.details}`, { cause: failure });

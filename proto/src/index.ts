@@ -1,5 +1,3 @@
-export { canonicalJson } from "./canonical-json.js";
-export type { JsonValue } from "./canonical-json.js";
 export { channelOptions, createClients, sessionMetadata, sessionMetadataKey } from "./clients.js";
 export type { Clients } from "./clients.js";
 export { adminService, coordinatorService, RefusedMessage } from "./definitions.js";
