@@ -19,6 +19,11 @@ export interface Journal {
   /** A value that makes replay before `sequence` unnecessary; replaces the earlier snapshot of that name, atomically. */
   writeSnapshot(name: string, snapshot: Snapshot): Promise<void>;
   readSnapshot(name: string): Promise<Snapshot | undefined>;
+  /**
+   * Events up to and including `before` are not needed for a replay any more: they may be removed, oldest first. What is
+   * kept for the audit is the implementation's affair; `read` then starts at the oldest event that is left.
+   */
+  trim(before: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -60,7 +65,11 @@ export interface BlobStore {
 export interface PartialBlob {
   /** Next offset to write; everything before it was verified, chunk by chunk. */
   readonly nextOffset: number;
-  /** Appends one verified chunk (all but the last are 256 KiB); throws `chunk-offset-invalid`, `storage-full`. */
+  /**
+   * Appends one chunk (all but the last are 256 KiB) that the caller has checked against `sha256`; it is not hashed again. The
+   * store may hold on to `chunk` until a later `append`, `commit` or `release` returns, and reports a failed write there.
+   * Throws `chunk-offset-invalid`, `storage-full`.
+   */
   append(offset: number, chunk: Uint8Array, sha256: Uint8Array): Promise<number>;
   /** Checks the id against the chunk hashes, makes the blob durable and visible. */
   commit(): Promise<BlobId>;
