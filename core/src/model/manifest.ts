@@ -19,6 +19,8 @@ export interface HeadModule {
   readonly dIn: number;
   /** null: given by the task (the number of labels). */
   readonly dOut: number | null;
+  /** Whether the module has a bias [dOut]; default true. */
+  readonly bias?: boolean | undefined;
 }
 
 /**
