@@ -1,0 +1,148 @@
+import { join } from "node:path";
+import { AdminClient } from "@fedlora/client-sdk";
+import { FedLoraError, type RunId, type RunSpec } from "@fedlora/core";
+import type { RunDetail } from "@fedlora/proto";
+import type { ProcessGroup, StartedProcess } from "./processes.js";
+import type { DemoProgress } from "./progress.js";
+
+export interface FederationOptions {
+  /** The committed launcher of the `fedlora` command. */
+  readonly launcher: string;
+  readonly workFolder: string;
+  readonly manifestFile: string;
+  readonly modelFolder: string;
+  readonly members: readonly string[];
+  readonly spec: RunSpec;
+  readonly processes: ProcessGroup;
+  readonly progress: DemoProgress;
+  readonly signal: AbortSignal;
+}
+
+export interface FederationResult {
+  readonly admin: AdminClient;
+  readonly runId: RunId;
+  readonly detail: RunDetail;
+}
+
+/** A coordinator and its members as separate processes on loopback, from start to the run's end. */
+export async function runFederation(options: FederationOptions): Promise<FederationResult> {
+  const { processes, progress, spec } = options;
+  const coordinator = await startCoordinator(options);
+  const admin = new AdminClient({ coordinator: coordinator.address });
+  const run = await admin.createRun(spec);
+  const runId = run.summary.runId;
+  progress.say(`Coordinator on ${coordinator.address}, run ${runId}; starting ${options.members.length} members`);
+
+  const failures = options.members.map((name) => startMember(options, name, coordinator.address));
+  const watching = followRounds(admin, runId, options);
+  const guard = processes.guard(coordinator.process, join(options.workFolder, "coordinator.log"));
+  await Promise.race([watching, guard, ...failures, aborted(options.signal)]);
+  progress.end();
+  return { admin, runId, detail: await admin.getRun(runId) };
+}
+
+async function startCoordinator(options: FederationOptions): Promise<{ process: StartedProcess; address: string }> {
+  const log = join(options.workFolder, "coordinator.log");
+  const process = options.processes.start(
+    "coordinator",
+    options.launcher,
+    [
+      "serve",
+      "--json",
+      "--listen=127.0.0.1:0",
+      "--http=127.0.0.1:0",
+      `--storage=${join(options.workFolder, "coordinator")}`,
+      `--model=${options.manifestFile}`,
+    ],
+    log,
+  );
+  for await (const line of process.lines) {
+    if (typeof line["listening"] === "string") return { process, address: line["listening"] };
+  }
+  throw new FedLoraError("unavailable", `the coordinator did not start; its log is ${log}`);
+}
+
+/** Starts one member and shows its progress; rejects when the process fails, never resolves otherwise. */
+async function startMember(options: FederationOptions, name: string, address: string): Promise<never> {
+  const folder = join(options.workFolder, name);
+  const log = join(folder, "client.log");
+  const process = options.processes.start(
+    name,
+    options.launcher,
+    [
+      "client",
+      "--json",
+      `--coordinator=${address}`,
+      `--model=${options.modelFolder}`,
+      `--data=${join(folder, "train.jsonl")}`,
+      `--evaluation=${join(folder, "held-out.jsonl")}`,
+      `--state=${join(folder, "state")}`,
+      "--engine=onnxruntime-cpu",
+      "--threads=1",
+    ],
+    log,
+  );
+  options.progress.update(name, 0, "starting");
+  for await (const event of process.lines) showEvent(options.progress, name, event);
+  const code = await process.exited;
+  if (code === 0) return new Promise<never>(() => undefined);
+  throw new FedLoraError("internal", `member ${name} ended with code ${code ?? "none"}; its log is ${log}`);
+}
+
+function showEvent(progress: DemoProgress, name: string, event: Record<string, unknown>): void {
+  const text = (key: string): string => String(event[key] ?? "");
+  const number = (key: string): number => Number(event[key] ?? Number.NaN);
+  switch (event["type"]) {
+    case "progress": {
+      const loss = number("loss");
+      const numbers = Number.isFinite(loss)
+        ? `loss ${loss.toFixed(3)}, ${number("tokensPerSecond").toFixed(0)} tokens/s`
+        : "";
+      const what = `round ${text("round")}: ${text("stage")} ${text("step")}/${text("totalSteps")} ${numbers}`;
+      progress.update(name, number("step") / Math.max(1, number("totalSteps")), what);
+      break;
+    }
+    case "uploading":
+      progress.update(name, 1, `round ${text("round")}: uploading`);
+      break;
+    case "accepted":
+      progress.update(name, 1, "delivered");
+      break;
+    case "waiting":
+      progress.update(name, 0, `waiting: ${text("reason")}`);
+      break;
+    case "retrying":
+      progress.update(name, 0, `trying again: ${text("message")}`);
+      break;
+    case "ended":
+      progress.update(name, 1, "done");
+      break;
+  }
+}
+
+/** Follows the run's events and tells each evaluated round. */
+async function followRounds(admin: AdminClient, runId: RunId, options: FederationOptions): Promise<void> {
+  let told = 0;
+  for await (const event of admin.watchRun(runId, 0, options.signal)) {
+    if (!/round|run/.test(event.kind)) continue;
+    const { rounds, summary } = await admin.getRun(runId);
+    for (const round of rounds) {
+      if (round.round <= told || round.evaluation === undefined) continue;
+      told = round.round;
+      const { accuracy, f1, loss } = round.evaluation;
+      options.progress.say(
+        `Round ${round.round}/${options.spec.rounds}  accuracy ${accuracy?.toFixed(4)}  F1 ${f1?.toFixed(4)}  loss ${loss.toFixed(4)}`,
+      );
+    }
+    if (summary.state === "completed") return;
+    if (summary.state !== "running")
+      throw new FedLoraError("round-failed", `the run ${summary.state}: ${summary.reason}`);
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason as Error);
+    signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+  });
+}
