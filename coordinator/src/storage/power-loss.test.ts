@@ -206,7 +206,7 @@ describe("file storage after a crash anywhere in any script", () => {
         fc.constantFrom<SurvivalMode>("strict", "torn", "process"),
         fc.infiniteStream(fc.boolean()),
         async (steps, crashAt, mode, coins) => {
-          await crashAndCheck(steps, crashAt, mode, () => coins.next().value ?? false);
+          await crashAndCheck(steps, crashAt, mode, () => coins.next().value === true);
         },
       ),
       { numRuns: 150 },
