@@ -1,10 +1,12 @@
 import type { AdaptableModule, HeadModule, TensorSpec } from "@fedlora/core";
 import type { ArtifactRequest } from "../engine/artifact.js";
+import type * as Ops from "./ops.js";
 import type { Value } from "./ops.js";
 
 /**
  * A model family is one file: how its config reads, what its weights are called, and its forward pass written with
- * `ops.ts` alone. Adapters, per-example mode and depth come through the context; a family never mentions them.
+ * the operations of `ops.ts` alone. Adapters, per-example mode and depth come through the context; a family never
+ * mentions them.
  */
 export interface ModelFamily<Config = unknown> {
   /** `bert`, `llama`. */
@@ -31,21 +33,23 @@ export interface FamilyDescription {
 }
 
 export interface ForwardContext {
+  /** The narrow waist; given, so that reading a model's config does not load TensorFlow.js. */
+  readonly ops: typeof Ops;
   readonly request: ArtifactRequest;
   /** [B, T] */
   readonly tokens: Value;
   /** [B, T], 1 = token, 0 = padding */
   readonly attentionMask: Value;
   /** A frozen weight by canonical name. */
-  weight(name: string): Value;
-  /** Linear module with its adapter, if it has one: x [rows, dIn] or [B, T, dIn] -> [..., dOut]. */
-  linear(module: string, x: Value): Value;
+  readonly weight: (name: string) => Value;
+  /** Linear module with its adapter, if it has one; trained in full where the request says so: x [rows, dIn] -> [rows, dOut], rows in the order of the batch. */
+  readonly linear: (module: string, x: Value) => Value;
   /** Marks the boundary of a layer, for recomputation: runs `body` on x. */
-  layer(index: number, x: Value, body: (x: Value) => Value): Value;
+  readonly layer: (index: number, x: Value, body: (x: Value) => Value) => Value;
 }
 
 export interface ForwardResult {
-  /** [B, T, d] after the last norm. */
+  /** [B * T, d] after the last norm. */
   readonly hidden: Value;
   /** sequence-classification: [B, numLabels]; causal-lm: undefined, the loss takes the hidden states and the head in chunks. */
   readonly logits: Value | undefined;

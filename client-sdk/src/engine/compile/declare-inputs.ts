@@ -1,0 +1,124 @@
+import { FedLoraError } from "@fedlora/core";
+import type { AdaptableModule } from "@fedlora/core";
+import type { FamilyDescription } from "../../models/family.js";
+import type { AdaptedModule, ArtifactInput, ArtifactRequest } from "../artifact.js";
+import { loraTensorNames, savedModuleTensorNames } from "./adapter-names.js";
+
+export const inputNames = {
+  tokens: "input_ids",
+  attentionMask: "attention_mask",
+  labels: "labels",
+  lossWeights: "loss_weights",
+  position: "position",
+  scaling: (module: string): string => `scaling:${module}`,
+  dropoutMask: (module: string): string => `dropout:${module}`,
+  baseDelta: (tensor: string): string => `base_delta:${tensor}`,
+} as const;
+
+/** What a trained graph differentiates with respect to: adapter tensor name and shape, in input order. */
+export interface TrainedTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Index of the layer that reads it; null outside the layers. */
+  readonly layer: number | null;
+}
+
+export interface DeclaredInputs {
+  readonly inputs: readonly ArtifactInput[];
+  readonly trained: readonly TrainedTensor[];
+}
+
+/** Only a training graph has per-example gradients, so only there do trained tensors get a leading batch dimension. */
+export function isPerExample(request: ArtifactRequest): boolean {
+  return request.purpose === "train" && request.privacy === "per-example";
+}
+
+/** Lists a graph's inputs from its request. Throws `artifact-invalid` where the request names modules that are not there. */
+export function declareInputs(request: ArtifactRequest, description: FamilyDescription): DeclaredInputs {
+  const lead = isPerExample(request) ? [request.batch] : [];
+  const inputs: ArtifactInput[] = [...dataInputs(request)];
+  const trained: TrainedTensor[] = [];
+  const adapterInput = (name: string, shape: readonly number[], layer: number | null, isTrained: boolean): void => {
+    const full = isTrained ? [...lead, ...shape] : shape;
+    inputs.push({ name, role: "adapter", dtype: "F32", shape: full, tensor: name });
+    if (isTrained) trained.push({ name, shape: full, layer });
+  };
+  for (const adapted of request.adapted) {
+    const module = moduleOf(description, adapted);
+    const names = loraTensorNames(module.name);
+    adapterInput(names.a, [adapted.rank, module.dIn], module.layer, adapted.trained);
+    adapterInput(names.b, [module.dOut, adapted.rank], module.layer, adapted.trained);
+  }
+  for (const name of request.modulesToSave) {
+    const head = description.heads.find((candidate) => candidate.name === name);
+    if (head === undefined) {
+      throw new FedLoraError("artifact-invalid", `family ${request.family} has no head "${name}" to train in full`);
+    }
+    const dOut = head.dOut ?? headSize(request);
+    const names = savedModuleTensorNames(name);
+    adapterInput(names.weight, [dOut, head.dIn], null, true);
+    adapterInput(names.bias, [dOut], null, true);
+  }
+  for (const adapted of request.adapted) {
+    inputs.push(...moduleInputs(request, moduleOf(description, adapted)));
+  }
+  return { inputs, trained };
+}
+
+/** Number of outputs of a head whose size the task gives. */
+export function headSize(request: ArtifactRequest): number {
+  if (request.task.kind === "sequence-classification") return request.task.labels.length;
+  throw new FedLoraError("artifact-invalid", `a ${request.task.kind} task gives its head no size`);
+}
+
+function dataInputs({ purpose, task, batch, length }: ArtifactRequest): ArtifactInput[] {
+  const perRow = task.kind === "causal-lm" ? [batch, length] : [batch];
+  const inputs: ArtifactInput[] = [
+    { name: inputNames.tokens, role: "tokens", dtype: "I32", shape: [batch, length] },
+    { name: inputNames.attentionMask, role: "attention-mask", dtype: "I32", shape: [batch, length] },
+  ];
+  if (purpose === "train" || purpose === "evaluate") {
+    inputs.push(
+      { name: inputNames.labels, role: "labels", dtype: "I32", shape: perRow },
+      { name: inputNames.lossWeights, role: "loss-weights", dtype: "F32", shape: perRow },
+    );
+  }
+  if (purpose === "generate")
+    inputs.push({ name: inputNames.position, role: "position", dtype: "I32", shape: [batch] });
+  return inputs;
+}
+
+function moduleInputs(request: ArtifactRequest, module: AdaptableModule): ArtifactInput[] {
+  const { batch, length, baseDeltaRank } = request;
+  const { name } = module;
+  const inputs: ArtifactInput[] = [
+    { name: inputNames.scaling(name), role: "scaling", dtype: "F32", shape: [], tensor: name },
+  ];
+  if (request.dropout && request.purpose === "train") {
+    // A module outside the layers sees one row per example.
+    const rows = module.layer === null ? [batch] : [batch, length];
+    const shape = [...rows, module.dIn];
+    inputs.push({ name: inputNames.dropoutMask(name), role: "dropout-mask", dtype: "F32", shape, tensor: name });
+  }
+  if (baseDeltaRank > 0) {
+    const { a, b } = loraTensorNames(name);
+    const declare = (tensor: string, shape: readonly number[]): ArtifactInput => ({
+      name: inputNames.baseDelta(tensor),
+      role: "base-delta",
+      dtype: "F32",
+      shape,
+      tensor,
+    });
+    inputs.push(declare(a, [baseDeltaRank, module.dIn]), declare(b, [module.dOut, baseDeltaRank]));
+  }
+  return inputs;
+}
+
+function moduleOf(description: FamilyDescription, adapted: AdaptedModule): AdaptableModule {
+  const module = description.modules.find((candidate) => candidate.name === adapted.name);
+  if (module === undefined) throw new FedLoraError("artifact-invalid", `the model has no module "${adapted.name}"`);
+  if (!Number.isInteger(adapted.rank) || adapted.rank < 1) {
+    throw new FedLoraError("artifact-invalid", `rank ${adapted.rank} of "${adapted.name}" must be an integer above 0`);
+  }
+  return module;
+}
