@@ -1,0 +1,179 @@
+import {
+  type Clock,
+  copyFloat32,
+  type EvaluationCounts,
+  FedLoraError,
+  fromFloat32,
+  type PlanInstructions,
+  shapesEqual,
+  type StateDict,
+  supportedDirectives,
+  systemClock,
+  toStateDict,
+} from "@fedlora/core";
+import { planAdapter } from "../lora/adapter-plan.js";
+import type { BaseModel } from "../models/base-model.js";
+import { type Compile, createGraphs } from "./artifact-request.js";
+import { createExampleEncoder, type EncodedExample } from "./encode-example.js";
+import type { EngineHandle } from "./engine-handle.js";
+import { evaluateAdapter } from "./evaluate-adapter.js";
+import { createFairShare } from "./fair-share.js";
+import type { DataSource, LocalTrainer, TrainingProgress, TrainRequest, TrainResult } from "./local-trainer.js";
+import { prepareTraining } from "./prepare-training.js";
+import { assertNotAborted, readExamples } from "./read-examples.js";
+import { streamKeyOf, trainAdapter } from "./train-adapter.js";
+
+export interface EngineLocalTrainerOptions {
+  readonly baseModel: BaseModel;
+  /** Ended by `close`. */
+  readonly engine: EngineHandle;
+  readonly compile: Compile;
+  readonly clock?: Clock;
+}
+
+/**
+ * Trains and evaluates adapters on one base model and one engine. Calls may run side by side: each has a slot of its
+ * own. Equal requests give equal bits on engines with equal fingerprints.
+ */
+export class EngineLocalTrainer implements LocalTrainer {
+  readonly #baseModel: BaseModel;
+  readonly #compile: Compile;
+  readonly #clock: Clock;
+  readonly #engine: EngineHandle;
+
+  constructor(options: EngineLocalTrainerOptions) {
+    this.#baseModel = options.baseModel;
+    this.#compile = options.compile;
+    this.#clock = options.clock ?? systemClock;
+    this.#engine = options.engine;
+  }
+
+  async train(
+    request: TrainRequest,
+    signal: AbortSignal,
+    onProgress: (progress: TrainingProgress) => void,
+  ): Promise<TrainResult> {
+    const { instructions } = request;
+    const { task, training } = instructions;
+    const baseModel = this.#baseModel;
+    assertSupported(instructions, baseModel);
+    const adapter = planAdapter(instructions.adapter, task, baseModel.manifest, instructions.roles);
+    if (adapter.trained.size === 0) throw new FedLoraError("request-invalid", "the plan trains no tensor");
+    const tensors = takeStart(instructions, request.start);
+    const turn = createFairShare(this.#clock);
+    onProgress({ stage: "preparing", step: 0, totalSteps: 0, loss: Number.NaN, tokensPerSecond: 0 });
+    const prepared = await prepareTraining(
+      {
+        data: request.data,
+        task,
+        training,
+        tokenizer: baseModel.tokenizer,
+        key: streamKeyOf(instructions, request.streamKey, request.round),
+      },
+      signal,
+      turn,
+    );
+    const graphFor = createGraphs(
+      {
+        baseModel,
+        purpose: "train",
+        task,
+        adapter,
+        batch: training.batchSize,
+        memory: training.memory,
+        dropout: instructions.adapter.dropout > 0,
+      },
+      this.#compile,
+    );
+    const work = { request, prepared, adapter, tensors, baseModel, graphFor, clock: this.#clock, turn };
+    return trainAdapter(await this.#engine.get(), work, signal, onProgress);
+  }
+
+  async evaluate(
+    request: Pick<TrainRequest, "instructions" | "start" | "data">,
+    signal: AbortSignal,
+    onProgress: (progress: TrainingProgress) => void,
+  ): Promise<EvaluationCounts> {
+    const { instructions, data } = request;
+    const { task, training } = instructions;
+    const baseModel = this.#baseModel;
+    assertSupported(instructions, baseModel);
+    const adapter = planAdapter(instructions.adapter, task, baseModel.manifest, instructions.roles);
+    const tensors = takeStart(instructions, request.start);
+    onProgress({ stage: "preparing", step: 0, totalSteps: 0, loss: Number.NaN, tokensPerSecond: 0 });
+    const examples = await this.#readHeldOut(data, instructions, signal);
+    const graphFor = createGraphs(
+      { baseModel, purpose: "evaluate", task, adapter, batch: training.batchSize },
+      this.#compile,
+    );
+    const work = { examples, task, batch: training.batchSize, adapter, tensors, baseModel, graphFor };
+    const start = this.#clock.monotonicMs();
+    const numTokens = examples.reduce((sum, { tokens }) => sum + tokens.length, 0);
+    return evaluateAdapter(await this.#engine.get(), work, signal, (progress) => {
+      const seconds = Math.max(1e-3, (this.#clock.monotonicMs() - start) / 1000);
+      const share = progress.step / progress.totalSteps;
+      onProgress({ stage: "evaluating", ...progress, tokensPerSecond: (numTokens * share) / seconds });
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#engine.close();
+  }
+
+  async #readHeldOut(
+    data: DataSource,
+    { task }: PlanInstructions,
+    signal: AbortSignal,
+  ): Promise<readonly EncodedExample[]> {
+    if (data.evaluation === undefined) {
+      throw new FedLoraError("data-empty", `data set "${data.name}" has no held-out examples`);
+    }
+    const turn = createFairShare(this.#clock);
+    const source = await readExamples(data.evaluation(signal), data.name, signal, turn);
+    const encode = createExampleEncoder(task, this.#baseModel.tokenizer, data.name);
+    const examples: EncodedExample[] = [];
+    for (const [index, example] of source.entries()) {
+      assertNotAborted(signal);
+      const encoded = encode(example, index);
+      if (encoded !== undefined) examples.push(encoded);
+      await turn();
+    }
+    if (examples.length === 0) {
+      throw new FedLoraError("data-empty", `no held-out example of data set "${data.name}" has a target`);
+    }
+    return examples;
+  }
+}
+
+/** @throws FedLoraError `directive-unknown`, `model-unsupported` */
+function assertSupported({ task, directives }: PlanInstructions, { family, maxPositions }: BaseModel): void {
+  for (const { kind, version } of directives) {
+    if (!supportedDirectives.includes(`${kind}@${version}`)) {
+      throw new FedLoraError("directive-unknown", `directive ${kind}@${version} is not one of this build`);
+    }
+  }
+  if (!family.tasks.includes(task.kind)) {
+    const message = `family "${family.name}" does ${family.tasks.join(", ")}, not ${task.kind}`;
+    throw new FedLoraError("model-unsupported", message);
+  }
+  if (task.maxTokens > maxPositions) {
+    const message = `task.maxTokens ${task.maxTokens} is more than the ${maxPositions} positions of the base model`;
+    throw new FedLoraError("model-unsupported", message);
+  }
+}
+
+/** The start values of every role, as F32. */
+function takeStart({ roles }: PlanInstructions, start: StateDict): StateDict {
+  return toStateDict(
+    roles.map(({ spec: { name, shape } }) => {
+      const tensor = start.get(name);
+      if (tensor === undefined || !shapesEqual(tensor.shape, shape)) {
+        const got = tensor === undefined ? "is missing" : `has shape [${tensor.shape.join(", ")}]`;
+        throw new FedLoraError("adapter-invalid", `start value of "${name}" [${shape.join(", ")}] ${got}`, {
+          details: { tensor: name },
+        });
+      }
+      return [name, tensor.dtype === "F32" ? tensor : fromFloat32(copyFloat32(tensor), shape)];
+    }),
+  );
+}

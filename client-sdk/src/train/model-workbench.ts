@@ -1,0 +1,60 @@
+import { type Clock, systemClock } from "@fedlora/core";
+import { join } from "node:path";
+import { compileArtifact } from "../engine/compile/compile-artifact.js";
+import type { EngineOptions, TrainingEngine } from "../engine/engine.js";
+import { openForkedEngine } from "../engine/process/open-forked-engine.js";
+import { readWeightPlaces } from "../engine/weight-places.js";
+import type { AdaptedModel } from "../inference/adapted-model.js";
+import { createAdaptedModel } from "../inference/engine-adapted-model.js";
+import type { SavedAdapter } from "../lora/adapter-folder.js";
+import type { BaseModel } from "../models/base-model.js";
+import type { Compile } from "./artifact-request.js";
+import { EngineHandle } from "./engine-handle.js";
+import { EngineLocalTrainer } from "./engine-local-trainer.js";
+import type { LocalTrainer } from "./local-trainer.js";
+
+export interface ModelWorkbenchOptions {
+  readonly baseModel: BaseModel;
+  readonly engine?: Partial<EngineOptions>;
+  /** Compiled graphs are kept in it, in the folder `artifacts`; on the file system of the weights file, they share it. */
+  readonly cacheFolder: string;
+  readonly clock?: Clock;
+  /** Replaces the engine; default: one in a process of its own, as `engine` says. */
+  readonly startEngine?: () => Promise<TrainingEngine>;
+}
+
+/** One base model on one engine: trains adapters and uses them. */
+export interface ModelWorkbench {
+  readonly baseModel: BaseModel;
+  readonly trainer: LocalTrainer;
+  /** The engine, started if it was not. */
+  engine(): Promise<TrainingEngine>;
+  /** The base model with an adapter; it works until the workbench is closed. */
+  adapt(adapter?: SavedAdapter): AdaptedModel;
+  /** Ends the engine. */
+  close(): Promise<void>;
+}
+
+export function openModelWorkbench(options: ModelWorkbenchOptions): ModelWorkbench {
+  const { baseModel, cacheFolder, clock = systemClock } = options;
+  const engine = new EngineHandle(
+    options.startEngine ?? (() => openForkedEngine({ engine: "onnxruntime-cpu", threads: 2, prepack: false })),
+  );
+  const compile = createCompiler(baseModel, join(cacheFolder, "artifacts"));
+  const trainer = new EngineLocalTrainer({ baseModel, engine, compile, clock });
+  return {
+    baseModel,
+    trainer,
+    engine: () => engine.get(),
+    adapt: (adapter) => createAdaptedModel({ baseModel, engine, compile, ...(adapter && { adapter }) }),
+    close: () => engine.close(),
+  };
+}
+
+/** Compiles graphs that read the model's canonical weights file. */
+function createCompiler(baseModel: BaseModel, outputFolder: string): Compile {
+  return async (request) => {
+    const weights = readWeightPlaces(await baseModel.weightsFile());
+    return compileArtifact({ request, weights, outputFolder });
+  };
+}
