@@ -19,3 +19,18 @@ export type {
   UpdateView,
 } from "./method.js";
 export { updateWeight } from "./weighting.js";
+export { createMethodRegistry, findMethod } from "./registry.js";
+export type { MethodRegistry } from "./registry.js";
+export { builtinMethods } from "./builtin.js";
+export { compileMethod } from "./compile-method.js";
+export { assertCombination, clientMismatch, requestOf } from "./capabilities.js";
+export type { MethodRequest } from "./capabilities.js";
+export { runPasses } from "./run-passes.js";
+export type { Sweep } from "./run-passes.js";
+export { fedavg } from "./method/fedavg.js";
+export type { FedAvgOptions } from "./method/fedavg.js";
+export { adapterGroups } from "./primitive/adapter-groups.js";
+export type { AdapterGroup } from "./primitive/adapter-groups.js";
+export { ExactSum } from "./primitive/exact-sum.js";
+export { weightedMeanPass } from "./primitive/weighted-mean.js";
+export type { WeightedMean, WeightedMeanState } from "./primitive/weighted-mean.js";

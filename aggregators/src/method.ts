@@ -136,6 +136,8 @@ export interface AggregationInput {
   /** The global adapter that the clients started from. */
   readonly global: StateDict;
   readonly baseVersion: number;
+  /** `sum` when updates arrive only as sums (secure aggregation): metrics that need each update are left out. Default: each. */
+  readonly visible?: "sum" | "individual-updates";
 }
 
 /** Read by the stages after the passes. */

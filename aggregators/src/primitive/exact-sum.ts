@@ -69,8 +69,8 @@ export class ExactSum {
    * @param total sum of the weights: one element, positive
    * @param base float32 values that the mean is added to; undefined: zeros
    */
-  takeMean(total: ExactSum, base = new Float32Array(this.length)): Float32Array {
-    const inverse = 1 / total.#numberAt(0);
+  takeMean(total: ExactSum, base: Float32Array = new Float32Array(this.length)): Float32Array {
+    const inverse = 1 / total.toNumber(0);
     const out = new Float32Array(this.length);
     const sums = takeZeros();
     const sizes = takeZeros();
@@ -96,7 +96,8 @@ export class ExactSum {
     return levels.reduce((sum, level) => sum + toUnits(level[index % blockLength] ?? 0), 0n);
   }
 
-  #numberAt(index: number): number {
+  /** The sum at an element in float64, with a relative error of a few units in the last place where terms have one sign. */
+  toNumber(index: number): number {
     const levels = this.#blocks[Math.floor(index / blockLength)]?.levels() ?? [];
     return levels.reduce((sum, level) => sum + (level[index % blockLength] ?? 0), 0);
   }

@@ -20,11 +20,6 @@ export interface AggregationJob {
   readonly baseVersion: number;
   /** The accepted updates; their order changes no bit of the result. */
   readonly updates: readonly UpdateFile[];
-  /**
-   * Bytes that accumulators and read buffers may take, beside the adapter itself (twice its F32 size); default 128 MiB.
-   * A smaller budget reads the files in more sweeps and changes no bit of the result.
-   */
-  readonly memoryBytes?: number;
 }
 
 /** A blob as a local file: `path` is `BlobStore.path(id)`. */
@@ -60,7 +55,7 @@ export type AggregationOutcome =
  *
  * Throws `blob-hash-mismatch` (a stored file is not what its id says; `details.blobId`, `details.updateId`),
  * `blob-not-found`, `safetensors-invalid`, `update-tensor-missing`, `update-shape`, `update-not-finite`,
- * `update-weight`, `method-unknown`, `method-options-invalid`, and `cancelled` when the signal aborts.
+ * `update-weight`, `update-conflict` (an id twice), `method-unknown`, `method-options-invalid`, and `cancelled` when the signal aborts.
  */
 export interface AggregationRunner {
   run(job: AggregationJob, signal?: AbortSignal): Promise<AggregationOutcome>;

@@ -1,0 +1,85 @@
+import { FedLoraError } from "@fedlora/core";
+import type { RunSpec, TensorRoles } from "@fedlora/core";
+import type { ClientCapability, ClientInstruction, MethodCapabilities, MethodDefinition } from "./method.js";
+
+/** What a run asks of its method, as far as methods differ in it. */
+export interface MethodRequest {
+  readonly codec: string;
+  readonly weighting: MethodCapabilities["weightings"][number];
+  readonly variant: string;
+  /**
+   * How the clients' ranks may differ. A `rankPattern` gives modules different ranks, but every client the same ones:
+   * that is still `equal`.
+   */
+  readonly ranks: MethodCapabilities["ranks"];
+  readonly privacyUnit: MethodCapabilities["privacyUnits"][number] | undefined;
+  readonly secureSum: boolean;
+}
+
+/** The request of a run spec; `more` states what a spec cannot say by itself. */
+export function requestOf(spec: RunSpec, more: Partial<MethodRequest> = {}): MethodRequest {
+  return {
+    codec: spec.codec,
+    weighting: spec.weighting.kind,
+    variant: spec.adapter.rslora ? "rslora" : "lora",
+    ranks: "equal",
+    privacyUnit: undefined,
+    secureSum: false,
+    ...more,
+  };
+}
+
+/**
+ * Holds a run against the method's declaration, so that an unsound combination never starts.
+ *
+ * @throws FedLoraError `spec-combination-refused`; `details.field` names the run spec's field
+ */
+export function assertCombination({ name, capabilities }: MethodDefinition, request: MethodRequest): void {
+  const refuse = (field: string, got: string, allowed: string): never => {
+    throw new FedLoraError(
+      "spec-combination-refused",
+      `method "${name}" does not allow ${got} (${field}); allowed: ${allowed}`,
+      { details: { method: name, field } },
+    );
+  };
+  const list = (values: readonly string[]): string => (values.length === 0 ? "none" : values.join(", "));
+  const { codecs, weightings, variants, privacyUnits, ranks, sees } = capabilities;
+  if (!codecs.includes(request.codec)) refuse("codec", `codec ${request.codec}`, list(codecs));
+  if (!weightings.includes(request.weighting)) {
+    refuse("weighting.kind", `weighting ${request.weighting}`, list(weightings));
+  }
+  if (!variants.includes(request.variant)) refuse("adapter", `adapter variant ${request.variant}`, list(variants));
+  if (request.ranks !== "equal" && ranks !== "any" && ranks !== request.ranks) {
+    refuse("adapter.rank", `ranks that differ between clients (${request.ranks})`, ranks);
+  }
+  const unit = request.privacyUnit;
+  if (unit !== undefined && !privacyUnits.includes(unit)) {
+    refuse("privacy.unit", `privacy unit ${unit}`, list(privacyUnits));
+  }
+  if (request.secureSum && sees === "individual-updates") {
+    refuse("secureAggregation", "secure sums, since it must see individual updates", "plain updates");
+  }
+}
+
+/** Why a client cannot carry out an instruction, in words; undefined: it can. The round driver then passes it over. */
+export function clientMismatch(
+  client: ClientCapability,
+  instruction: ClientInstruction,
+  codec: string,
+): string | undefined {
+  if (!client.codecs.includes(codec)) return `it lacks codec ${codec}`;
+  const missing = instruction.directives
+    .map(({ kind, version }) => `${kind}@${version}`)
+    .find((directive) => !client.directives.includes(directive));
+  if (missing !== undefined) return `it lacks directive ${missing}`;
+  const rank = largestRank(instruction.roles);
+  if (client.maxRank !== undefined && rank > client.maxRank) {
+    return `its largest rank is ${client.maxRank}, the plan needs ${rank}`;
+  }
+  return undefined;
+}
+
+function largestRank(roles: TensorRoles): number {
+  const ranks = roles.filter(({ spec }) => spec.name.endsWith(".lora_A.weight")).map(({ spec }) => spec.shape[0] ?? 0);
+  return Math.max(0, ...ranks);
+}

@@ -1,0 +1,25 @@
+import { FedLoraError } from "@fedlora/core";
+import { z } from "zod";
+import { builtinMethods } from "./builtin.js";
+import { assertCombination, requestOf } from "./capabilities.js";
+import type { Method, MethodRun } from "./method.js";
+import { findMethod } from "./registry.js";
+import type { MethodRegistry } from "./registry.js";
+
+/**
+ * The method of a run, with its options validated and the combination checked.
+ *
+ * @throws FedLoraError `method-unknown`, `method-options-invalid`, `spec-combination-refused`
+ */
+export function compileMethod(run: MethodRun, registry: MethodRegistry = builtinMethods): Method {
+  const { name, options } = run.spec.method;
+  const definition = findMethod(registry, name);
+  const parsed = definition.optionsSchema.safeParse(options);
+  if (!parsed.success) {
+    throw new FedLoraError("method-options-invalid", `options of method "${name}": ${z.prettifyError(parsed.error)}`, {
+      details: { method: name },
+    });
+  }
+  assertCombination(definition, requestOf(run.spec));
+  return definition.create(parsed.data, run);
+}

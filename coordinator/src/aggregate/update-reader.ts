@@ -1,0 +1,137 @@
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import type { UpdateView } from "@fedlora/aggregators";
+import {
+  BlobHasher,
+  FedLoraError,
+  chunkBytes,
+  elementCount,
+  parseSafetensorsHeader,
+  readHeaderLength,
+  safetensorsPrefixBytes,
+  toFloat32,
+} from "@fedlora/core";
+import type { SafetensorsHeader, TensorSpec } from "@fedlora/core";
+import { nodeSha256 } from "@fedlora/core/node";
+import type { BlobFile, UpdateFile } from "./aggregation.js";
+
+/** Distinct headers kept; updates of one plan share theirs, so one is the rule. */
+const maxHeaders = 8;
+
+/**
+ * Reads stored updates tensor by tensor, one file open at a time, through one buffer: memory depends on the largest
+ * tensor, not on the number of updates.
+ */
+export class UpdateReader {
+  readonly #shapes: ReadonlyMap<string, TensorSpec>;
+  readonly #headers = new Map<string, SafetensorsHeader>();
+  #buffer: Uint8Array<ArrayBuffer>;
+
+  /** @param layout the adapter's tensors at full rank */
+  constructor(layout: readonly TensorSpec[]) {
+    this.#shapes = new Map(layout.map((spec) => [spec.name, spec]));
+    this.#buffer = new Uint8Array(4 * Math.max(1, ...layout.map(({ shape }) => elementCount(shape))));
+  }
+
+  /**
+   * Opens an update for one visit.
+   *
+   * @throws FedLoraError `blob-not-found`, `safetensors-invalid`, and from the view `update-tensor-missing`,
+   *   `update-shape`
+   */
+  visit(update: UpdateFile, visit: (view: UpdateView) => void): void {
+    const fd = openBlob(update);
+    try {
+      const header = this.#header(fd, update);
+      const tensor = (name: string): Float32Array => this.#tensor(fd, update, header, name);
+      const { id, clientId, weight, numExamples } = update;
+      visit({ id, clientId, weight, numExamples, tensor });
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  #tensor(fd: number, update: UpdateFile, header: SafetensorsHeader, name: string): Float32Array {
+    const entry = header.tensors.get(name);
+    const spec = this.#shapes.get(name);
+    if (entry === undefined || spec === undefined) {
+      throw new FedLoraError("update-tensor-missing", `update "${update.id}" has no tensor "${name}"`, {
+        details: { updateId: update.id, tensor: name },
+      });
+    }
+    const { dtype, shape, offset, byteLength } = entry;
+    if (elementCount(shape) !== elementCount(spec.shape) || byteLength > this.#buffer.byteLength) {
+      throw new FedLoraError(
+        "update-shape",
+        `tensor "${name}" of update "${update.id}" is ${dtype} [${shape.join(", ")}], expected [${spec.shape.join(", ")}]`,
+        { details: { updateId: update.id, tensor: name } },
+      );
+    }
+    const bytes = this.#buffer.subarray(0, byteLength);
+    readExactly(fd, bytes, offset, update);
+    return toFloat32({ dtype, shape, bytes });
+  }
+
+  /** The files of a round have the same header; parsing it costs more than reading a module's tensors. */
+  #header(fd: number, update: UpdateFile): SafetensorsHeader {
+    const { size } = fstatSync(fd);
+    const prefix = new Uint8Array(Math.min(size, safetensorsPrefixBytes));
+    readExactly(fd, prefix, 0, update);
+    const bytes = Buffer.alloc(safetensorsPrefixBytes + readHeaderLength(prefix, size));
+    readExactly(fd, bytes, 0, update);
+    const key = `${size}:${bytes.toString("latin1")}`;
+    let header = this.#headers.get(key);
+    if (header === undefined) {
+      header = parseSafetensorsHeader(bytes, size);
+      const [oldest] = this.#headers.keys();
+      if (this.#headers.size >= maxHeaders && oldest !== undefined) this.#headers.delete(oldest);
+      this.#headers.set(key, header);
+    }
+    return header;
+  }
+}
+
+/**
+ * Reads a stored blob once and compares it with its id. Done for every file before any is folded: what is folded was
+ * stored, byte for byte, and the second reading usually comes from the page cache.
+ *
+ * @throws FedLoraError `blob-not-found`, `blob-hash-mismatch`
+ */
+export function verifyBlob(blob: BlobFile & Partial<Pick<UpdateFile, "id">>): void {
+  const fd = openBlob(blob);
+  try {
+    const hasher = new BlobHasher(nodeSha256);
+    const buffer = new Uint8Array(chunkBytes);
+    for (let at = 0, count = -1; count !== 0; at += count) {
+      count = readSync(fd, buffer, 0, buffer.byteLength, at);
+      hasher.update(buffer.subarray(0, count));
+    }
+    const { id } = hasher.finish();
+    if (id === blob.blobId) return;
+    const updateId = blob.id === undefined ? {} : { updateId: blob.id };
+    throw new FedLoraError("blob-hash-mismatch", `stored blob "${blob.path}" hashes to ${id}, not to ${blob.blobId}`, {
+      details: { blobId: blob.blobId, ...updateId },
+    });
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function openBlob({ path, blobId }: BlobFile): number {
+  try {
+    return openSync(path, "r");
+  } catch (cause) {
+    throw new FedLoraError("blob-not-found", `stored blob "${path}" cannot be opened`, { details: { blobId }, cause });
+  }
+}
+
+function readExactly(fd: number, bytes: Uint8Array, offset: number, { blobId, path }: BlobFile): void {
+  for (let at = 0; at < bytes.byteLength;) {
+    const count = readSync(fd, bytes, at, bytes.byteLength - at, offset + at);
+    if (count === 0) {
+      throw new FedLoraError("blob-hash-mismatch", `stored blob "${path}" ends at byte ${offset + at}`, {
+        details: { blobId },
+      });
+    }
+    at += count;
+  }
+}
