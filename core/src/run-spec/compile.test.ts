@@ -1,0 +1,285 @@
+import fc from "fast-check";
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { FedLoraError } from "../errors.js";
+import type { ModelManifest } from "../model/manifest.js";
+import { compileRunSpec, parseRunSpec } from "./compile.js";
+import { runSpecJsonSchema } from "./json-schema.js";
+import type { JsonSchema } from "./json-schema.js";
+import { runSpecReference } from "./reference.js";
+
+const hash = "ab".repeat(32);
+const minimal = {
+  name: "spam",
+  model: { hash },
+  task: { kind: "sequence-classification", labels: ["ham", "spam"] },
+  adapter: { rank: 8, targetModules: ["query", "value"] },
+  rounds: 5,
+  cohort: { size: 5 },
+};
+const language = { ...minimal, task: { kind: "causal-lm" } };
+
+const refusalOf = (run: () => unknown): FedLoraError => {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof FedLoraError) return error;
+    throw error;
+  }
+  throw new Error("it was accepted");
+};
+
+/** `minimal` with the value at a dotted path replaced. */
+function having(path: string, value: unknown, base: object = minimal): unknown {
+  const copy = structuredClone(base) as Record<string, unknown>;
+  const keys = path.split(".");
+  let at = copy;
+  for (const key of keys.slice(0, -1)) at = (at[key] ??= {}) as Record<string, unknown>;
+  at[keys.at(-1)!] = value;
+  return copy;
+}
+
+describe("a minimal spec", () => {
+  test("gets every default, those that depend on other fields included", () => {
+    expect(compileRunSpec(minimal)).toEqual({
+      name: "spam",
+      model: { hash },
+      task: { kind: "sequence-classification", labels: ["ham", "spam"], positiveLabel: "spam", maxTokens: 128 },
+      adapter: {
+        rank: 8,
+        alpha: 16,
+        rslora: false,
+        dropout: 0,
+        targetModules: ["query", "value"],
+        rankPattern: {},
+        alphaPattern: {},
+      },
+      method: { name: "fedavg", options: {} },
+      rounds: 5,
+      cohort: { size: 5, overSelection: 1, quorum: 3, seed: 0 },
+      deadlines: { enrolMs: 600_000, roundMs: 1_800_000, evaluationMs: 600_000, silenceMs: 120_000 },
+      training: {
+        localEpochs: 1,
+        batchSize: 8,
+        gradientAccumulation: 1,
+        optimizer: {
+          kind: "adamw",
+          learningRate: 5e-4,
+          loraPlusRatio: 1,
+          beta1: 0.9,
+          beta2: 0.999,
+          epsilon: 1e-8,
+          weightDecay: 0.01,
+        },
+        schedule: { kind: "constant", warmupSteps: 0 },
+        maxGradNorm: 1,
+        memory: "plain",
+        seed: 0,
+      },
+      weighting: { kind: "by-examples", maxExamples: 1_000_000 },
+      evaluation: { every: 1, metric: "loss" },
+      limits: {},
+      codec: "f32",
+      keepUpdates: false,
+    });
+  });
+
+  test("keeps what is written, and compiles to itself", () => {
+    const spec = compileRunSpec({ ...minimal, cohort: { size: 4, quorum: 4 }, training: { localSteps: 3 } });
+
+    expect([spec.cohort.quorum, spec.training.localSteps, spec.training.localEpochs]).toEqual([4, 3, undefined]);
+    expect(compileRunSpec(spec)).toEqual(spec);
+  });
+});
+
+describe("a bad field is refused with path, got and allowed:", () => {
+  const cases: [unknown, string, RegExp][] = [
+    [having("adapter.rank", 0), "adapter.rank", /^adapter\.rank got 0: LoRA rank r of every adapted module; 1 to 256/],
+    [having("adapter.rank", 257), "adapter.rank", /got 257/],
+    [having("adapter.rank", 1.5), "adapter.rank", /got 1\.5/],
+    [having("adapter.rank", "8"), "adapter.rank", /got "8"/],
+    [having("adapter.rank", undefined), "adapter.rank", /^adapter\.rank is missing: LoRA rank/],
+    [having("adapter.targetModules", []), "adapter.targetModules", /got \[\]: PEFT's target_modules/],
+    [having("adapter.rankPattern", { query: 0 }), "adapter.rankPattern.query", /got 0/],
+    [
+      { ...minimal, adapter: { rank: 8, targetModules: "all-linear", layers: [0] } },
+      "adapter.layers",
+      /got \[0\]: goes with a list/,
+    ],
+    [having("adapter.rnak", 8), "adapter.rnak", /adapter\.rnak is not a field; did you mean "rank"\?/],
+    [having("zzzzzzzz", 8), "zzzzzzzz", /zzzzzzzz is not a field; known are name, model, task/],
+    [having("task.lables", []), "task.lables", /did you mean "labels"\?/],
+    [having("task.maskPrompt", true), "task.maskPrompt", /is not a field; did you mean|known are kind, labels/],
+    [
+      having("task.kind", "regression"),
+      "task.kind",
+      /got "regression": allowed are sequence-classification, causal-lm/,
+    ],
+    [having("task.labels", ["a"]), "task.labels", /got \["a"\]: Label names/],
+    [having("task.labels", ["a", "a"]), "task.labels", /two labels are equal/],
+    [having("task.positiveLabel", "eggs"), "task.positiveLabel", /got "eggs": is not among the labels/],
+    [having("training.memory", "lots"), "training.memory", /got "lots": allowed are plain, recompute/],
+    [having("training", { localSteps: 1, localEpochs: 1 }), "training.localEpochs", /not both/],
+    [having("training.optimizer.learningRate", 0), "training.optimizer.learningRate", /got 0: Peak learning rate/],
+    [having("training.optimizer.lr", 1), "training.optimizer.lr", /training\.optimizer\.lr is not a field/],
+    [having("cohort", { size: 3, quorum: 4 }), "cohort.quorum", /got 4: is larger than cohort\.size/],
+    [having("cohort.overSelection", 0.5), "cohort.overSelection", /1 to 3/],
+    [having("deadlines.roundMs", 1e10), "deadlines.roundMs", /up to a week/],
+    [having("evaluation", { metric: "f1" }, language), "evaluation.metric", /needs a classification task/],
+    [having("evaluation", { metric: "accuracy", target: 95 }), "evaluation.target", /out of the metric's range/],
+    [having("weighting", { kind: "by-size" }), "weighting.kind", /allowed are uniform, by-examples/],
+    [having("model.hash", "abc"), "model.hash", /64 hex digits/],
+    [having("name", "Spam!"), "name", /lower-case/],
+    [having("codec", "int8"), "codec", /allowed are f32, f16, bf16/],
+    [having("limits.maxUpdateNorm", Infinity), "limits.maxUpdateNorm", /got Infinity: .*above 0/],
+    [null, "the run spec", /the run spec/],
+    [[], "the run spec", /the run spec/],
+    ["text", "the run spec", /the run spec/],
+  ];
+
+  test.each(cases.map(([input, path, reason]) => ({ input, path, reason })))(
+    "$path: $reason",
+    ({ input, path, reason }) => {
+      const error = refusalOf(() => compileRunSpec(input));
+
+      expect(error.code).toBe("spec-invalid");
+      expect(error.details["path"]).toBe(path);
+      expect(error.message).toMatch(reason);
+    },
+  );
+
+  test("several at once, a line each", () => {
+    const error = refusalOf(() => compileRunSpec({ ...minimal, rounds: 0, colour: "red", codec: "f8" }));
+
+    expect(error.message.split("\n")).toHaveLength(3);
+  });
+
+  test("whatever it is, there is a code and no other error", () => {
+    const keys = fc.constantFrom(...Object.keys(minimal), "training", "evaluation", "kind", "__proto__", "x");
+    const value = fc.oneof(
+      fc.jsonValue(),
+      fc.constantFrom(undefined, NaN, "causal-lm", 1n, () => 1),
+    );
+    fc.assert(
+      fc.property(fc.array(fc.tuple(keys, fc.oneof(value, fc.dictionary(keys, value)))), (changes) => {
+        const input = { ...minimal, ...Object.fromEntries(changes) };
+        try {
+          compileRunSpec(input);
+        } catch (error) {
+          expect(error).toMatchObject({ code: "spec-invalid" });
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+});
+
+describe("with the base model's manifest", () => {
+  const module = {
+    name: "bert.encoder.layer.0.attention.self.query",
+    kind: "linear",
+    layer: 0,
+    dIn: 4,
+    dOut: 4,
+  } as const;
+  const manifest: ModelManifest = {
+    format: "fedlora-model/1",
+    family: "bert",
+    name: "tiny",
+    hash: hash as ModelManifest["hash"],
+    numLayers: 1,
+    numParameters: 1,
+    modules: [module, { ...module, name: "bert.encoder.layer.0.attention.self.value" }],
+    heads: [{ name: "classifier", kind: "linear", dIn: 4, dOut: null }],
+    tensors: [],
+  };
+
+  test("a spec that fits is taken", () => {
+    expect(compileRunSpec(minimal, { manifest })).toEqual(compileRunSpec(minimal));
+  });
+
+  test("another hash and a target that matches nothing are refused", () => {
+    expect(refusalOf(() => compileRunSpec(having("model.hash", "cd".repeat(32)), { manifest }))).toMatchObject({
+      code: "model-hash-mismatch",
+      message: expect.stringContaining(hash),
+    });
+    expect(refusalOf(() => compileRunSpec(having("adapter.targetModules", ["q_proj"]), { manifest }))).toMatchObject({
+      code: "target-modules-unmatched",
+      message: expect.stringContaining("q_proj"),
+    });
+  });
+});
+
+describe("text", () => {
+  test("in YAML and in JSON gives the same spec", () => {
+    const yaml = `
+name: spam
+model: { hash: "${hash}" } # a comment
+task: { kind: sequence-classification, labels: [ham, spam] }
+adapter:
+  rank: 8
+  targetModules: [query, value]
+rounds: 5
+cohort: { size: 5 }
+`;
+    expect(parseRunSpec(yaml)).toEqual(compileRunSpec(minimal));
+    expect(parseRunSpec(JSON.stringify(minimal, null, "\t"))).toEqual(compileRunSpec(minimal));
+  });
+
+  test.each([
+    ["a broken YAML", "name: [", /not YAML/],
+    ["a key twice in YAML", "name: a\nname: b", /Map keys must be unique/],
+    ["a key twice in JSON", '{"name":"a","name":"b"}', /"name" appears twice/],
+    ["a broken JSON", '{"name":', /not strict JSON/],
+    ["an alias", "name: &a x\nmodel: *a", /Alias/],
+    [
+      "an alias bomb",
+      `a: &a [${"x,".repeat(9)}]\n${"bcdefgh".replaceAll(/./g, (c) => `${c}: &${c} [${`*${String.fromCharCode(c.charCodeAt(0) - 1)},`.repeat(9)}]\n`)}`,
+      /Alias/,
+    ],
+    ["a tag", "name: !!js/function 'x'", /not YAML/],
+    ["a second document", "name: a\n---\nname: b", /not YAML/],
+    ["too much", "#".repeat(2 ** 20 + 1), /at most 1048576/],
+    ["nothing", "", /the run spec got null/],
+    ["a prototype key", "__proto__: { rounds: 3 }", /./],
+  ])("with %s is refused", (_, text, reason) => {
+    const error = refusalOf(() => parseRunSpec(text));
+
+    expect(error.code).toBe("spec-invalid");
+    expect(error.message).toMatch(reason);
+  });
+});
+
+describe("every field", () => {
+  const leavesOf = (node: JsonSchema, path: string): [string, JsonSchema][] => [
+    ...(path === "" ? [] : [[path, node] as [string, JsonSchema]]),
+    ...Object.entries(node.properties ?? {}).flatMap(([key, child]) => leavesOf(child, `${path}.${key}`)),
+    ...[...(node.oneOf ?? []), ...(node.anyOf ?? [])].flatMap((branch) =>
+      Object.entries(branch.properties ?? {}).flatMap(([key, child]) => leavesOf(child, `${path}.${key}`)),
+    ),
+  ];
+  const leaves = leavesOf(runSpecJsonSchema(), "");
+
+  test("has a description", () => {
+    expect(leaves.length).toBeGreaterThan(50);
+    expect(leaves.filter(([, { description }]) => description === undefined).map(([path]) => path)).toEqual([]);
+  });
+
+  test("that has a default says so in the description", () => {
+    const plain = leaves.filter(([, node]) => node.default !== undefined && typeof node.default !== "object");
+
+    const silent = plain.filter(([, { default: value, description }]) => {
+      const texts = [String(value), Number(value).toExponential().replace("+", "")];
+      return !texts.some((text) => new RegExp(`default:? ${text.replaceAll(".", "\\.")}\\b`).test(description ?? ""));
+    });
+
+    expect(silent.map(([path]) => path)).toEqual([]);
+  });
+
+  test("is in docs/reference/run-spec.md, which `node scripts/gen-reference.mjs` writes", () => {
+    const page = readFileSync(new URL("../../../docs/reference/run-spec.md", import.meta.url), "utf8");
+
+    expect(page).toBe(runSpecReference());
+    expect(parseRunSpec(/```yaml\n([^`]*)```/.exec(page)![1]!).name).toBe("spam");
+  });
+});

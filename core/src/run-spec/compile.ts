@@ -1,0 +1,86 @@
+import { parseDocument } from "yaml";
+import { resolveAdapter } from "../adapter/lora-config.js";
+import { FedLoraError } from "../errors.js";
+import { parseStrictJson } from "../json/strict-json.js";
+import type { ModelManifest } from "../model/manifest.js";
+import { explainIssues } from "./explain.js";
+import { runSpecSchema } from "./schema.js";
+import type { RunSpec } from "./schema.js";
+
+const maxTextLength = 1024 * 1024;
+const maxProblems = 10;
+
+export interface CompileRunSpecOptions {
+  /** The base model, where it is known: its hash and its module names are then checked as well. */
+  readonly manifest?: ModelManifest | undefined;
+}
+
+/**
+ * A complete, validated run spec of what a person wrote: defaults are filled in, those that depend on other fields
+ * included (alpha, positiveLabel, localEpochs, quorum), so that nobody has to know them afterwards.
+ *
+ * @throws FedLoraError `spec-invalid`, its message a line per problem with the field's path, what was got and what is
+ *   allowed, `details.path` the first path; `model-hash-mismatch`, `target-modules-unmatched` with a manifest
+ */
+export function compileRunSpec(input: unknown, { manifest }: CompileRunSpecOptions = {}): RunSpec {
+  const parsed = runSpecSchema.safeParse(input);
+  if (!parsed.success) {
+    const problems = explainIssues(parsed.error.issues, input);
+    const shown = problems.slice(0, maxProblems).map(({ message }) => message);
+    if (problems.length > maxProblems) shown.push(`and ${problems.length - maxProblems} more`);
+    throw new FedLoraError("spec-invalid", shown.join("\n"), { details: { path: problems[0]?.path ?? "" } });
+  }
+  const spec = withDependentDefaults(parsed.data);
+  if (manifest !== undefined) checkAgainst(manifest, spec);
+  return spec;
+}
+
+/**
+ * A run spec from YAML 1.2 or JSON text of at most 1 MiB. Repeated keys and YAML aliases are refused.
+ *
+ * @throws FedLoraError as `compileRunSpec`, and `spec-invalid` with the place where the text is malformed
+ */
+export function parseRunSpec(text: string, options: CompileRunSpecOptions = {}): RunSpec {
+  return compileRunSpec(parseText(text), options);
+}
+
+function parseText(text: string): unknown {
+  if (text.length > maxTextLength) {
+    throw new FedLoraError("spec-invalid", `the run spec has ${text.length} characters, at most ${maxTextLength}`);
+  }
+  if (text.trimStart().startsWith("{")) {
+    parseStrictJson(text, "the run spec", "spec-invalid");
+    return JSON.parse(text);
+  }
+  const document = parseDocument(text, { version: "1.2", prettyErrors: true, uniqueKeys: true });
+  const problem = document.errors[0] ?? document.warnings[0];
+  try {
+    if (problem !== undefined) throw problem;
+    return document.toJS({ maxAliasCount: 0 });
+  } catch (cause) {
+    throw new FedLoraError("spec-invalid", `the run spec is not YAML: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function withDependentDefaults(spec: RunSpec): RunSpec {
+  const { task, adapter, cohort, training } = spec;
+  const lastLabel = task.kind === "sequence-classification" ? task.labels.at(-1) : undefined;
+  return {
+    ...spec,
+    task: task.kind === "sequence-classification" ? { ...task, positiveLabel: task.positiveLabel ?? lastLabel } : task,
+    adapter: { ...adapter, alpha: adapter.alpha ?? 2 * adapter.rank },
+    cohort: { ...cohort, quorum: cohort.quorum ?? Math.ceil(cohort.size / 2) },
+    training: training.localSteps === undefined ? { ...training, localEpochs: training.localEpochs ?? 1 } : training,
+  };
+}
+
+function checkAgainst(manifest: ModelManifest, spec: RunSpec): void {
+  if (spec.model.hash !== manifest.hash) {
+    throw new FedLoraError(
+      "model-hash-mismatch",
+      `model.hash is ${spec.model.hash}, the base model "${manifest.name}" has ${manifest.hash}`,
+      { details: { path: "model.hash" } },
+    );
+  }
+  resolveAdapter(spec.adapter, manifest, spec.task);
+}

@@ -1,0 +1,71 @@
+import type { z } from "zod";
+import { suggestion } from "../text/nearest.js";
+import { branchesOf, schemaAt } from "./json-schema.js";
+
+/** One problem of a spec: the field's path, and a sentence with what was got and what is allowed. */
+export interface SpecProblem {
+  readonly path: string;
+  readonly message: string;
+}
+
+/** Says what is wrong in the words of the schema's descriptions. */
+export function explainIssues(issues: readonly z.core.$ZodIssue[], input: unknown): SpecProblem[] {
+  return issues.flatMap((issue) =>
+    issue.code === "unrecognized_keys" ? unknownKeys(issue.keys, issue.path, input) : [explain(issue, input)],
+  );
+}
+
+function explain(issue: z.core.$ZodIssue, input: unknown): SpecProblem {
+  const path = showPath(issue.path);
+  const value = valueAt(issue.path, input);
+  const field = schemaAt(issue.path, input);
+  const choices = field?.enum ?? branchKinds(issue.path, input);
+  const allowed = [
+    issue.code === "custom" ? issue.message : "",
+    choices === undefined ? "" : `allowed are ${choices.map(String).join(", ")}`,
+    field?.description ?? "",
+  ].filter((text) => text !== "");
+  const got = value === undefined ? "is missing" : `got ${show(value)}`;
+  // A field without a description is an element of a list or a record: zod's own words have to do.
+  const rule = allowed.length === 0 ? issue.message : allowed.join("; ");
+  return { path, message: `${path} ${got}: ${rule}` };
+}
+
+function unknownKeys(keys: readonly string[], path: readonly PropertyKey[], input: unknown): SpecProblem[] {
+  const known = Object.keys(schemaAt(path, input)?.properties ?? {});
+  return keys.map((key) => {
+    const full = showPath([...path, key]);
+    const hint = suggestion(key, known);
+    return { path: full, message: `${full} is not a field${hint === "" ? `; known are ${known.join(", ")}` : hint}` };
+  });
+}
+
+/** For a `kind` that no branch of a union has: the kinds there are. */
+function branchKinds(path: readonly PropertyKey[], input: unknown): readonly unknown[] | undefined {
+  if (path.at(-1) !== "kind") return undefined;
+  const kinds = branchesOf(schemaAt(path.slice(0, -1), input) ?? {}).map((one) => one.properties?.["kind"]?.const);
+  return kinds.length === 0 ? undefined : kinds;
+}
+
+function valueAt(path: readonly PropertyKey[], input: unknown): unknown {
+  return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | null | undefined)?.[key], input);
+}
+
+function showPath(path: readonly PropertyKey[]): string {
+  return path.length === 0 ? "the run spec" : path.map(String).join(".");
+}
+
+function show(value: unknown): string {
+  const text = toText(value);
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
+
+function toText(value: unknown): string {
+  // JSON would print NaN and infinities as null, and throws for what it cannot hold.
+  if (typeof value === "number") return String(value);
+  try {
+    return (JSON.stringify(value) as string | undefined) ?? typeof value;
+  } catch {
+    return typeof value;
+  }
+}
