@@ -1,4 +1,5 @@
-import type { EngineBackend, HostTensor } from "../engine.js";
+import { FedLoraError } from "@fedlora/core";
+import type { EngineBackend, EngineName, HostTensor } from "../engine.js";
 import { loadOnnxRuntime } from "./load-onnxruntime.js";
 import { openOrt } from "./open-ort.js";
 import { OrtExecutor, engineFailed } from "./ort-executor.js";
@@ -9,6 +10,7 @@ import { describeSettings, sessionOptions } from "./session-options.js";
 export const ortBackend: EngineBackend = {
   async describe(engine, options) {
     const { version } = await loadOnnxRuntime(engine, 1);
+    if (engine !== "onnxruntime-cpu" && engine !== "onnxruntime-web") await tryProvider(engine);
     return { version, settings: describeSettings(options) };
   },
 
@@ -38,3 +40,14 @@ export const ortBackend: EngineBackend = {
     };
   },
 };
+
+/** The package being there says nothing about a GPU's driver: only a run does. */
+async function tryProvider(engine: EngineName): Promise<void> {
+  try {
+    const product = await ortBackend.openProduct(engine, 8, 8, 8, 1);
+    await product.run();
+    await product.dispose();
+  } catch (cause) {
+    throw new FedLoraError("engine-unavailable", FedLoraError.from(cause).message, { cause });
+  }
+}

@@ -80,11 +80,12 @@ export class OrtExecutor implements StepExecutor {
   }
 }
 
-/** Runtime errors carry many lines of source locations; the first says what is wrong. */
+/** Runtime errors carry source locations and stack lines around the sentence that says what is wrong. */
 export function engineFailed(what: string, cause: unknown): FedLoraError {
   if (cause instanceof FedLoraError) return cause;
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new FedLoraError("engine-failed", `${what}: ${reason.split("\n", 1)[0] ?? ""}`, { cause });
+  const message = cause instanceof Error ? cause.message : String(cause);
+  const sentence = (message.split("\n", 1)[0] ?? "").replace(/^\/\S+ .* was false\. /, "");
+  return new FedLoraError("engine-failed", `${what}: ${sentence}`, { cause });
 }
 
 function unwrap(name: string, tensor: Tensor | undefined): HostTensor {
