@@ -46,5 +46,5 @@ function assertUpdates({ updates }: AggregationJob): void {
 
 function readGlobal({ global }: AggregationJob): StateDict {
   verifyBlob(global);
-  return readSafetensors(readFileSync(global.path));
+  return readSafetensors(readFileSync(global.path)).tensors;
 }

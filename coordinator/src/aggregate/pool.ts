@@ -81,6 +81,7 @@ export class AggregationPool implements AggregationRunner {
     const queued = this.#queue.shift();
     if (queued === undefined) return;
     const worker = this.#idle.pop() ?? startWorker(this.#maxHeapMb);
+    worker.removeAllListeners();
     this.#running.set(worker, queued);
     worker.once("message", (answer: WorkerAnswer) => {
       if (answer.kind === "outcome") this.#finish(worker, () => queued.resolve(answer.outcome), "keep");
@@ -103,10 +104,19 @@ export class AggregationPool implements AggregationRunner {
     if (!this.#running.delete(worker)) return;
     worker.removeAllListeners();
     worker.unref();
-    if (then === "keep" && !this.#isClosed) this.#idle.push(worker);
+    if (then === "keep" && !this.#isClosed) this.#keep(worker);
     else void worker.terminate();
     settle();
     if (!this.#isClosed) this.#startNext();
+  }
+
+  #keep(worker: Worker): void {
+    this.#idle.push(worker);
+    const forget = (): void => {
+      this.#idle = this.#idle.filter((other) => other !== worker);
+    };
+    worker.once("error", forget);
+    worker.once("exit", forget);
   }
 
   #cancel(queued: QueuedJob): void {
