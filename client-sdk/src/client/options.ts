@@ -1,6 +1,7 @@
-import type { EvaluationCounts, Logger, RoundPlan, RunId, UpdateReceipt } from "@fedlora/core";
+import type { BaseModelHash, Clock, EvaluationCounts, Logger, RoundPlan, RunId, UpdateReceipt } from "@fedlora/core";
 import type { EngineOptions } from "../engine/engine.js";
 import type { DataSource, LocalTrainer, TrainingProgress } from "../train/local-trainer.js";
+import type { RetryPolicy } from "../transport/retry.js";
 import type { Transport } from "../transport/transport.js";
 
 /** What the owner of the data allows; a plan outside it is declined with a reason. */
@@ -34,9 +35,19 @@ export interface FederatedClientOptions {
   /** Plaintext to another host than loopback; default false. */
   readonly insecure?: boolean;
   readonly logger?: Logger;
-  /** Replaced in tests and simulations. */
+  /** Bytes of downloads kept on disk, least recently used ones removed; default 2 GiB. */
+  readonly cacheBytes?: number;
+  /** Time between reports of progress while working on a plan; default 5000 ms. */
+  readonly reportIntervalMs?: number;
+  /** Default: from 0.5 s, doubling to 30 s, without an end; `maxAttempts` gives up. */
+  readonly retry?: Partial<RetryPolicy>;
+  /** Replaced in tests and simulations; `baseModelHash` is what the replaced trainer trains. */
   readonly transport?: Transport;
   readonly trainer?: LocalTrainer;
+  readonly baseModelHash?: BaseModelHash;
+  readonly clock?: Clock;
+  /** Uniform in [0, 1); spreads retries. */
+  readonly random?: () => number;
 }
 
 /** Everything that happens, in order; `type` discriminates. */

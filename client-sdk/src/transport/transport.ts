@@ -46,7 +46,9 @@ export interface BlobChunk {
 
 /**
  * The v1 protocol as a client sees it; every implementation runs `transport-contract.ts`. Each call has a deadline and
- * takes a signal; failures are FedLoraErrors with the coordinator's code; nothing is retried here (`retry.ts` does).
+ * takes a signal; failures are FedLoraErrors with the coordinator's code, an aborted signal rejects with its reason; nothing
+ * is retried here (`retry.ts` does). The signatures of plans and receipts are verified here, against the key that `enrol`
+ * answered with: `coordinator-untrusted` where they are not the coordinator's.
  */
 export interface Transport {
   enrol(

@@ -1,0 +1,170 @@
+import { FedLoraError } from "@fedlora/core";
+import { CapabilityMeter } from "./client/capability-meter.js";
+import { runSession } from "./client/client-session.js";
+import { compileOptions, type CompiledOptions } from "./client/compile-options.js";
+import { Connection } from "./client/connection.js";
+import { EventQueue } from "./client/event-queue.js";
+import { openLocalModel, type LocalModel } from "./client/local-model.js";
+import type { ClientEvent, FederatedClientOptions } from "./client/options.js";
+import { StateFolder } from "./client/state-folder.js";
+import type { AdaptedModel } from "./inference/adapted-model.js";
+import { createGrpcTransport } from "./transport/grpc-transport.js";
+import type { Transport } from "./transport/transport.js";
+
+export type EndedEvent = Extract<ClientEvent, { type: "ended" }>;
+
+interface Resources {
+  readonly state: StateFolder;
+  readonly model: LocalModel;
+  readonly transport: Transport;
+}
+
+/**
+ * Takes part in federated training where the data is: enrols with a coordinator, trains the plans that the owner's policy
+ * allows, and delivers the updates. Everything that must survive a crash, a restart or a lost network is in the state
+ * folder; start the client again and it goes on.
+ *
+ *     const client = new FederatedClient({ coordinator, baseModel, stateFolder, data });
+ *     for await (const event of client.run(signal)) console.log(event.type);
+ *     const model = await client.model();
+ *     await client.close();
+ */
+export class FederatedClient {
+  readonly #options: CompiledOptions;
+  readonly #closing = new AbortController();
+  #resources: Promise<Resources> | undefined;
+  #running: Promise<void> | undefined;
+
+  /** Starts nothing yet. Throws `config-invalid`. */
+  constructor(options: FederatedClientOptions) {
+    this.#options = compileOptions(options);
+  }
+
+  /**
+   * Works until the run ends or the signal aborts, and yields what happens, in order; breaking out of the loop stops the
+   * client too. Stopping is never an error and loses nothing: run again to go on. Progress that nobody reads in time is
+   * superseded by later progress.
+   *
+   * Throws what no retry can mend: `coordinator-untrusted`, `protocol-version`, `insecure-refused`, `config-invalid` (the
+   * state folder is in use), `model-missing`, `model-unsupported`, `engine-unavailable`, `run-not-found`.
+   */
+  async *run(signal?: AbortSignal): AsyncGenerator<ClientEvent, void, undefined> {
+    if (this.#running !== undefined) throw new FedLoraError("config-invalid", "this client runs already");
+    const stop = new AbortController();
+    const signals = [stop.signal, this.#closing.signal, ...(signal === undefined ? [] : [signal])];
+    const any = AbortSignal.any(signals);
+    const events = new EventQueue();
+    this.#running = this.#work(events, any).then(
+      () => events.end(),
+      (error: unknown) => events.end(any.aborted ? undefined : (error as Error)),
+    );
+    try {
+      yield* events.read();
+    } finally {
+      stop.abort();
+      await this.#running;
+      this.#running = undefined;
+    }
+  }
+
+  /** As `run`, for callers who want the end only. Throws `cancelled` when the signal stops it before. */
+  async runToEnd(signal?: AbortSignal, onEvent?: (event: ClientEvent) => void): Promise<EndedEvent> {
+    let ended: EndedEvent | undefined;
+    for await (const event of this.run(signal)) {
+      onEvent?.(event);
+      if (event.type === "ended") ended = event;
+    }
+    if (ended === undefined) throw new FedLoraError("cancelled", "the client was stopped before the run ended");
+    return ended;
+  }
+
+  /**
+   * The base model with an adapter, ready to use: the global one as last received (after the run its result), or the
+   * personal one, which has this client's own trained values where it has any. Throws `export-refused` before the first
+   * round. Close the model when done with it.
+   */
+  async model(adapter: "global" | "personal" = "global"): Promise<AdaptedModel> {
+    const { state, model } = await this.#open();
+    const stored = await state.adapters.load();
+    if (stored === undefined) {
+      throw new FedLoraError("export-refused", "this client has not received an adapter yet: run it first");
+    }
+    const { runId, instructions, tensors } = stored;
+    const own = adapter === "personal" ? (await state.runs.trained(runId)).tensors : [];
+    return model.adapt(instructions, new Map([...tensors, ...own]));
+  }
+
+  /** Stops what runs and gives everything back: engine, connection, state folder. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#running;
+    const resources = await this.#resources?.catch(() => undefined);
+    if (resources === undefined) return;
+    const { model, transport, state } = resources;
+    await Promise.allSettled([model.close(), transport.close()]);
+    await state.close();
+  }
+
+  async #work(events: EventQueue, signal: AbortSignal): Promise<void> {
+    const { source, name, policy, logger, clock, random, reportIntervalMs, retry: retryPolicy } = this.#options;
+    const { state, model, transport } = await this.#open();
+    signal.throwIfAborted();
+    const emit = (event: ClientEvent): void => events.push(event);
+    const retry = {
+      clock,
+      random,
+      policy: retryPolicy,
+      onRetry: ({ code, message }: FedLoraError, delayMs: number) => emit({ type: "retrying", code, message, delayMs }),
+    };
+    const { baseModelHash, trainer } = model;
+    const capability = new CapabilityMeter(() => model.engine());
+    const connection = new Connection({
+      transport,
+      identity: state.identity,
+      name,
+      baseModelHashes: [baseModelHash],
+      capability: () => capability.report(),
+      retry,
+      trust: (key) => state.pinCoordinatorKey(source.coordinator, key),
+      onEnrolled: (clientId) => emit({ type: "enrolled", clientId }),
+      signal,
+    });
+    const { data } = source;
+    const context = {
+      connection,
+      state,
+      trainer,
+      data,
+      baseModelHash,
+      policy,
+      capability,
+      reportIntervalMs,
+      clock,
+      logger,
+      emit,
+    };
+    await runSession({ context, events, runId: source.runId, retry }, signal);
+  }
+
+  #open(): Promise<Resources> {
+    this.#resources ??= this.#acquire().catch((error: unknown) => {
+      this.#resources = undefined;
+      throw error;
+    });
+    return this.#resources;
+  }
+
+  async #acquire(): Promise<Resources> {
+    const { source, stateFolder, cacheBytes, clock, logger } = this.#options;
+    const transport =
+      source.transport ?? createGrpcTransport(source.coordinator, { insecure: source.insecure ?? false });
+    const state = await StateFolder.open(stateFolder, cacheBytes, clock, logger);
+    try {
+      const model = await openLocalModel(this.#options);
+      return { state, model, transport };
+    } catch (error) {
+      await state.close();
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,76 @@
+import { FedLoraError, readSafetensors, type RunId } from "@fedlora/core";
+import { downloadBlob } from "../transfer/downloader.js";
+import { Backoff, type RetryDependencies } from "../transport/retry.js";
+import type { PollAnswer } from "../transport/transport.js";
+import type { ClientContext } from "./client-context.js";
+import { deliverFinished } from "./delivery.js";
+import type { EventQueue } from "./event-queue.js";
+import { parseInstructions } from "./instructions.js";
+import { workOnPlan } from "./plan-runner.js";
+import { assembleStart } from "./start-tensors.js";
+
+/** Shortest pause that a coordinator may ask for, so that a wrong zero does not become a tight loop. */
+const minWaitMs = 100;
+
+type EndedAnswer = Extract<PollAnswer, { kind: "ended" }>;
+
+export interface SessionParts {
+  readonly context: ClientContext;
+  readonly events: EventQueue;
+  readonly runId: RunId | undefined;
+  readonly retry: RetryDependencies;
+}
+
+/** Enrols, delivers what an earlier start left finished, then polls and works until the run ends. */
+export async function runSession({ context, events, runId, retry }: SessionParts, signal: AbortSignal): Promise<void> {
+  const { connection, state, baseModelHash, capability, clock, emit } = context;
+  // Plans that came to nothing, in a row: whatever the reason, the coordinator must not be asked in a tight loop.
+  const idle = new Backoff({ ...retry, onRetry: () => undefined });
+  await connection.enrol(signal);
+  if (state.journal.finished !== undefined) await deliverFinished(state.journal.finished, context, signal);
+  for (;;) {
+    await events.hasRoom(signal);
+    const answer = await connection.call((transport) => {
+      const { pollWaitMs } = connection.enrolment;
+      const request = { waitMs: pollWaitMs, runId, baseModelHashes: [baseModelHash], capability: capability.report() };
+      return transport.poll(request, signal);
+    }, signal);
+    switch (answer.kind) {
+      case "plan":
+        if (await workOnPlan(answer.plan, answer.refs, context, signal)) idle.reset();
+        else await idle.wait(new FedLoraError("unavailable", "the last plan came to nothing"), signal);
+        break;
+      case "wait":
+        emit({ type: "waiting", reason: answer.reason, retryAfterMs: answer.retryAfterMs });
+        await clock.sleep(Math.max(minWaitMs, answer.retryAfterMs), signal);
+        break;
+      case "ended":
+        await keepFinalAdapter(answer, context, signal);
+        emit({ type: "ended", runId: answer.runId, state: answer.state });
+        return;
+    }
+  }
+}
+
+/** The result stays on this machine for `client.model()`; a coordinator that no longer has it is no reason to fail. */
+async function keepFinalAdapter(answer: EndedAnswer, context: ClientContext, signal: AbortSignal): Promise<void> {
+  const { globalAdapter, instructions, runId } = answer;
+  if (globalAdapter === undefined || instructions === undefined) return;
+  const { connection, state, logger } = context;
+  try {
+    const parsed = parseInstructions((await downloadBlob(instructions, connection, state.cache, signal)).bytes);
+    const global = readSafetensors((await downloadBlob(globalAdapter, connection, state.cache, signal)).bytes).tensors;
+    // Tensors that never travel in the download are those of the latest round.
+    const latest = await state.adapters.load();
+    const frozen = latest?.runId === runId ? [latest.tensors] : [];
+    const kept = (await state.runs.trained(runId)).tensors;
+    await state.adapters.save({
+      runId,
+      instructions: parsed,
+      tensors: assembleStart(parsed, { global, frozen, kept }),
+    });
+  } catch (error) {
+    signal.throwIfAborted();
+    logger.warn({ err: error, runId }, "the final adapter could not be fetched; the latest one stays in use");
+  }
+}

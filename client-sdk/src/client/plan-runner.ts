@@ -1,0 +1,195 @@
+import {
+  blobIdOf,
+  FedLoraError,
+  writeSafetensors,
+  type BlobId,
+  type ErrorCode,
+  type PlanId,
+  type RoundPlan,
+  type StateDict,
+  type UpdateMetrics,
+} from "@fedlora/core";
+import { nodeSha256 } from "@fedlora/core/node";
+import type { TrainingProgress, TrainResult } from "../train/local-trainer.js";
+import type { ClientContext } from "./client-context.js";
+import { deliverFinished, dropWork } from "./delivery.js";
+import { replacePrivateFile } from "./durable-file.js";
+import { assertMetrics, computeUpdate } from "./local-update.js";
+import { isAbandoned, PlanDeclined } from "./plan-errors.js";
+import { preparePlan, type PreparedPlan } from "./prepare-plan.js";
+import { ProgressReporter } from "./progress-reporter.js";
+import type { FinishedWork } from "./work-journal.js";
+
+/**
+ * One plan from its arrival to its end: checked, downloaded, trained or evaluated, made durable, delivered. A plan whose
+ * end this client remembers is not worked on again. Returns whether the plan was answered with an accepted update.
+ */
+export async function workOnPlan(
+  plan: RoundPlan,
+  sizes: Readonly<Record<BlobId, number>>,
+  context: ClientContext,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const answered = context.state.journal.answered(plan.planId);
+  if (answered !== undefined) {
+    const code = answered.outcome === "accepted" ? "update-conflict" : answered.code;
+    await tellDeclined(plan.planId, code, `this client ended the plan before: ${answered.outcome}`, context, signal);
+    return false;
+  }
+  context.emit({ type: "plan", plan });
+  const closed = new AbortController();
+  const planSignal = AbortSignal.any([signal, closed.signal]);
+  const reporter = new ProgressReporter({
+    connection: context.connection,
+    planId: plan.planId,
+    clock: context.clock,
+    intervalMs: context.reportIntervalMs,
+    capability: () => context.capability.report(),
+    onClosed: () => closed.abort(new FedLoraError("round-closed", "the coordinator closed the plan")),
+  });
+  try {
+    const finished = await finishWork(plan, sizes, context, reporter, planSignal);
+    reporter.update({
+      stage: "uploading",
+      step: finished.metrics.numSteps,
+      totalSteps: finished.metrics.numSteps,
+      loss: Number.NaN,
+    });
+    return await deliverFinished(finished, context, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof PlanDeclined) return await decline(plan, error, context, signal);
+    const cause: unknown = closed.signal.aborted ? closed.signal.reason : error;
+    if (cause instanceof FedLoraError && isAbandoned(cause)) {
+      await dropWork(plan, { outcome: "abandoned", code: cause.code, reason: cause.message }, context);
+      return false;
+    }
+    throw error;
+  } finally {
+    await reporter.stop();
+  }
+}
+
+async function finishWork(
+  plan: RoundPlan,
+  sizes: Readonly<Record<BlobId, number>>,
+  context: ClientContext,
+  reporter: ProgressReporter,
+  signal: AbortSignal,
+): Promise<FinishedWork> {
+  const { planId, runId, round } = plan;
+  const prepared = await preparePlan(plan, sizes, context, signal);
+  const onProgress = (progress: TrainingProgress): void => {
+    reporter.update({ ...progress, stage: plan.kind === "train" ? "training" : "evaluating" });
+    context.emit({ type: "progress", round, ...progress });
+  };
+  const { update, metrics } =
+    plan.kind === "train"
+      ? await train(plan, prepared, context, signal, onProgress)
+      : { update: undefined, metrics: await evaluate(plan, prepared, context, signal, onProgress) };
+  signal.throwIfAborted();
+  let blob: FinishedWork["blob"];
+  if (update !== undefined) {
+    const metadata = { codec: prepared.instructions.codec, form: prepared.instructions.updateForm };
+    const bytes = writeSafetensors(update, { metadata });
+    await replacePrivateFile(context.state.updatePath(planId), bytes);
+    blob = { id: blobIdOf(bytes, nodeSha256), size: bytes.byteLength };
+  }
+  const finished = { planId, runId, round, blob, metrics };
+  await context.state.journal.recordFinished(finished);
+  return finished;
+}
+
+async function train(
+  plan: RoundPlan,
+  { instructions, start }: PreparedPlan,
+  context: ClientContext,
+  signal: AbortSignal,
+  onProgress: (progress: TrainingProgress) => void,
+): Promise<{ update: StateDict; metrics: UpdateMetrics }> {
+  const { state, trainer, data, connection } = context;
+  const optimizerState = instructions.keepOptimizerState ? await state.runs.optimizer(plan.runId) : undefined;
+  const streamKey = `${plan.runId}/${connection.enrolment.clientId}`;
+  const request = { instructions, start, data, round: plan.round, streamKey, optimizerState };
+  const { result, update } = await discreetly(signal, async () => {
+    const trained: TrainResult = await trainer.train(request, signal, onProgress);
+    assertMetrics(trained.metrics);
+    return { result: trained, update: computeUpdate(instructions, start, trained.trained) };
+  });
+  context.capability.measuredStep(result.stepMs);
+  await state.runs.stage(plan, result.trained, instructions.keepOptimizerState ? result.optimizerState : undefined);
+  return { update, metrics: result.metrics };
+}
+
+async function evaluate(
+  plan: RoundPlan,
+  { instructions, start }: PreparedPlan,
+  { trainer, data, clock, emit }: ClientContext,
+  signal: AbortSignal,
+  onProgress: (progress: TrainingProgress) => void,
+): Promise<UpdateMetrics> {
+  const startedMs = clock.monotonicMs();
+  const metrics = await discreetly(signal, async () => {
+    if (data.evaluation === undefined) throw new FedLoraError("data-empty", "this client holds no evaluation examples");
+    const counts = await trainer.evaluate({ instructions, start, data }, signal, onProgress);
+    if (counts.count === 0) throw new FedLoraError("data-empty", "the evaluation examples held nothing to count");
+    const result: UpdateMetrics = {
+      numExamples: Math.round(counts.count),
+      numSteps: 0,
+      trainLoss: undefined,
+      evaluation: counts,
+      trainMs: clock.monotonicMs() - startedMs,
+    };
+    assertMetrics(result);
+    emit({ type: "evaluated", round: plan.round, counts });
+    return result;
+  });
+  return metrics;
+}
+
+/** Whatever training throws declines the plan, unless it was told to stop. */
+async function discreetly<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    signal.throwIfAborted();
+    throw PlanDeclined.discreetly(error);
+  }
+}
+
+async function decline(
+  plan: RoundPlan,
+  { error, shared, final }: PlanDeclined,
+  context: ClientContext,
+  signal: AbortSignal,
+): Promise<false> {
+  context.logger.warn({ err: error, planId: plan.planId }, "plan declined");
+  await context.state.journal.recordAnswer({
+    planId: plan.planId,
+    outcome: "declined",
+    code: error.code,
+    reason: error.message,
+  });
+  await context.state.removeWorkExcept(undefined);
+  await tellDeclined(plan.planId, error.code, shared, context, signal);
+  context.emit({ type: "declined", plan, code: error.code, reason: error.message });
+  if (final) throw error;
+  return false;
+}
+
+/** The slot is refilled at once when the coordinator hears of it; where it cannot, the plan's own deadline does the same. */
+async function tellDeclined(
+  planId: PlanId,
+  code: string,
+  reason: string,
+  { connection }: ClientContext,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await connection.call((transport) => transport.decline(planId, code, reason, signal), signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    const ignorable: readonly ErrorCode[] = ["round-closed", "plan-unknown", "plan-not-yours"];
+    if (!(error instanceof FedLoraError) || !ignorable.includes(error.code)) throw error;
+  }
+}

@@ -1,0 +1,127 @@
+import {
+  FedLoraError,
+  itemSize,
+  elementCount,
+  readSafetensors,
+  type BlobId,
+  type PlanInstructions,
+  type RoundPlan,
+  type StateDict,
+} from "@fedlora/core";
+import { downloadBlob } from "../transfer/downloader.js";
+import type { ClientContext } from "./client-context.js";
+import { assertSupported, parseInstructions } from "./instructions.js";
+import { isAbandoned, isFatal, PlanDeclined } from "./plan-errors.js";
+import { policyRefusal } from "./policy.js";
+import { assembleStart } from "./start-tensors.js";
+
+export interface PreparedPlan {
+  readonly instructions: PlanInstructions;
+  readonly start: StateDict;
+}
+
+/**
+ * Holds a plan against the owner's policy and this client's abilities, downloads what it names and assembles the tensors
+ * to start from. Throws `PlanDeclined`, or what the protocol threw.
+ */
+export async function preparePlan(
+  plan: RoundPlan,
+  sizes: Readonly<Record<BlobId, number>>,
+  context: ClientContext,
+  signal: AbortSignal,
+): Promise<PreparedPlan> {
+  try {
+    await assertAllowed(plan, sizes, context);
+    const fetch = blobFetcher(sizes, context, signal);
+    const instructions = parseInstructions(await fetch.blob(plan.instructions));
+    assertSupported(instructions);
+    assertUploadSize(instructions, plan, context);
+    const global = readSafetensors(await fetch.blob(plan.globalAdapter)).tensors;
+    const frozen: StateDict[] = [];
+    for (const id of plan.frozen) frozen.push(readSafetensors(await fetch.blob(id)).tensors);
+    context.emit({ type: "downloaded", bytes: fetch.fetchedBytes(), cachedBytes: fetch.cachedBytes() });
+    const kept = await context.state.runs.kept(plan.runId, plan.round, instructions);
+    const start = assembleStart(instructions, { global, frozen, kept });
+    await context.state.adapters.save({ runId: plan.runId, instructions, tensors: start });
+    return { instructions, start };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof FedLoraError) || isAbandoned(error) || isFatal(error)) throw error;
+    throw PlanDeclined.openly(error);
+  }
+}
+
+async function assertAllowed(
+  plan: RoundPlan,
+  sizes: Readonly<Record<BlobId, number>>,
+  { baseModelHash, policy, clock }: ClientContext,
+): Promise<void> {
+  if (plan.baseModelHash !== baseModelHash) {
+    throw new FedLoraError(
+      "model-hash-mismatch",
+      `the plan trains base model ${plan.baseModelHash}, this client holds ${baseModelHash}`,
+    );
+  }
+  if (plan.baseVersion !== 0) {
+    throw new FedLoraError(
+      "directive-unknown",
+      `base version ${plan.baseVersion} needs base deltas, which this client lacks`,
+    );
+  }
+  const now = new Date(clock.now());
+  const refusal = policyRefusal(policy, plan, {
+    ownBaseModel: baseModelHash,
+    localHour: now.getHours() + now.getMinutes() / 60,
+    downloadBytes: Object.values(sizes).reduce((sum, size) => sum + size, 0),
+  });
+  if (refusal !== undefined) throw new FedLoraError("policy-declined", refusal);
+  const answer = (await policy.canTrain?.(plan)) ?? true;
+  if (answer !== true) {
+    throw new FedLoraError("policy-declined", answer === false ? "the owner does not allow training now" : answer);
+  }
+}
+
+/** The layout decides what will be sent, whatever the envelope said. */
+function assertUploadSize(
+  instructions: PlanInstructions,
+  plan: RoundPlan,
+  { policy, baseModelHash }: ClientContext,
+): void {
+  const bytes = instructions.uploadLayout.reduce(
+    (sum, { dtype, shape }) => sum + elementCount(shape) * itemSize[dtype],
+    0,
+  );
+  const facts = { ownBaseModel: baseModelHash, localHour: 0, downloadBytes: 0 };
+  const { maxUploadBytes } = policy;
+  const limits = maxUploadBytes === undefined ? {} : { maxUploadBytes };
+  const refusal = policyRefusal(limits, { ...plan, uploadBytes: bytes, downloadBytes: 0 }, facts);
+  if (refusal !== undefined) throw new FedLoraError("policy-declined", refusal);
+}
+
+interface BlobFetcher {
+  blob(id: BlobId): Promise<Uint8Array>;
+  fetchedBytes(): number;
+  cachedBytes(): number;
+}
+
+function blobFetcher(
+  sizes: Readonly<Record<BlobId, number>>,
+  { connection, state }: ClientContext,
+  signal: AbortSignal,
+): BlobFetcher {
+  let fetched = 0;
+  let cached = 0;
+  return {
+    blob: async (id) => {
+      const size = sizes[id];
+      if (size === undefined)
+        throw new FedLoraError("request-invalid", `the plan does not say how large blob ${id} is`);
+      const { bytes, fetchedBytes } = await downloadBlob({ id, size }, connection, state.cache, signal);
+      fetched += fetchedBytes;
+      cached += size - fetchedBytes;
+      return bytes;
+    },
+    fetchedBytes: () => fetched,
+    cachedBytes: () => Math.max(0, cached),
+  };
+}

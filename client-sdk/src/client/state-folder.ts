@@ -1,0 +1,81 @@
+import { isPlanId, type Clock, type Logger, type PlanId } from "@fedlora/core";
+import { mkdir, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { loadOrCreateIdentity, type Identity } from "../identity.js";
+import { BlobCache } from "../transfer/blob-cache.js";
+import { AdapterStore } from "./adapter-store.js";
+import { lockFolder, type FolderLock } from "./folder-lock.js";
+import { pinCoordinatorKey } from "./pinned-keys.js";
+import { RunTensors } from "./run-tensors.js";
+import { WorkJournal } from "./work-journal.js";
+
+/**
+ * A client's memory between starts:
+ *
+ *     lock                            the process that holds the folder
+ *     identity.pem                    the client's key
+ *     coordinators.json               keys of coordinators, pinned on first use
+ *     journal.json                    the finished update, if any, and how the latest plans ended
+ *     work/PLAN.update.safetensors    the finished update's bytes, with what becomes of it once it is accepted
+ *     runs/RUN/*.safetensors          trained values and optimizer state of a run
+ *     global-adapter.safetensors      the latest global adapter
+ *     blobs/                          downloads by hash
+ */
+export class StateFolder {
+  readonly path: string;
+  readonly identity: Identity;
+  readonly journal: WorkJournal;
+  readonly cache: BlobCache;
+  readonly runs: RunTensors;
+  readonly adapters: AdapterStore;
+  readonly #lock: FolderLock;
+
+  private constructor(path: string, lock: FolderLock, identity: Identity, journal: WorkJournal, cache: BlobCache) {
+    this.path = path;
+    this.#lock = lock;
+    this.identity = identity;
+    this.journal = journal;
+    this.cache = cache;
+    this.runs = new RunTensors(path);
+    this.adapters = new AdapterStore(path);
+  }
+
+  /** Makes the folder where it is missing. Throws `config-invalid` when another client holds it. */
+  static async open(path: string, cacheBytes: number, clock: Clock, logger: Logger): Promise<StateFolder> {
+    for (const folder of ["work", "runs"]) await mkdir(join(path, folder), { recursive: true, mode: 0o700 });
+    const lock = await lockFolder(path);
+    try {
+      const identity = await loadOrCreateIdentity(path);
+      const journal = await WorkJournal.open(join(path, "journal.json"), logger);
+      const cache = await BlobCache.open(join(path, "blobs"), cacheBytes, clock);
+      const state = new StateFolder(path, lock, identity, journal, cache);
+      await state.removeWorkExcept(journal.finished?.planId);
+      return state;
+    } catch (error) {
+      await lock.release();
+      throw error;
+    }
+  }
+
+  /** Where the finished update of a plan is kept. */
+  updatePath(planId: PlanId): string {
+    if (!isPlanId(planId)) throw new TypeError(`"${String(planId)}" is no plan id`);
+    return join(this.path, "work", `${planId}.update.safetensors`);
+  }
+
+  pinCoordinatorKey(address: string, key: Uint8Array): Promise<void> {
+    return pinCoordinatorKey(join(this.path, "coordinators.json"), address, key);
+  }
+
+  /** Removes what was staged for other plans: left by a crash, or answered. */
+  async removeWorkExcept(planId: PlanId | undefined): Promise<void> {
+    const folder = join(this.path, "work");
+    for (const name of await readdir(folder)) {
+      if (planId === undefined || !name.startsWith(`${planId}.`)) await rm(join(folder, name), { force: true });
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#lock.release();
+  }
+}
