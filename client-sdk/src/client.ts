@@ -117,7 +117,7 @@ export class FederatedClient {
       onRetry: ({ code, message }: FedLoraError, delayMs: number) => emit({ type: "retrying", code, message, delayMs }),
     };
     const { baseModelHash, trainer } = model;
-    const capability = new CapabilityMeter(() => model.engine());
+    const capability = new CapabilityMeter(model.engine);
     const connection = new Connection({
       transport,
       identity: state.identity,

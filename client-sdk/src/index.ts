@@ -39,14 +39,3 @@ export type {
   PollAnswer,
   Transport,
 } from "./transport/transport.js";
-export type {
-  ClassificationExample,
-  DataSource,
-  Example,
-  ExampleSource,
-  LanguageExample,
-  LocalTrainer,
-  TrainingProgress,
-  TrainRequest,
-  TrainResult,
-} from "./train/local-trainer.js";

@@ -5,11 +5,11 @@ import { supportedCodecs } from "./instructions.js";
 
 /** What this machine turned out to be capable of, so far. */
 export class CapabilityMeter {
-  readonly #engine: () => { readonly name: string; readonly fingerprint: string };
+  readonly #engine: { readonly name: string; readonly fingerprint: string };
   #stepMs: number | undefined;
   #uploadBytesPerSecond: number | undefined;
 
-  constructor(engine: () => { readonly name: string; readonly fingerprint: string }) {
+  constructor(engine: { readonly name: string; readonly fingerprint: string }) {
     this.#engine = engine;
   }
 
@@ -22,7 +22,7 @@ export class CapabilityMeter {
   }
 
   report(): ClientCapabilityReport {
-    const { name, fingerprint } = this.#engine();
+    const { name, fingerprint } = this.#engine;
     return {
       // A container's limit, where there is one, is what this process can really have.
       memoryBytes: Math.min(totalmem(), process.constrainedMemory() || Infinity),

@@ -1,26 +1,52 @@
 import { FedLoraError, type BaseModelHash, type PlanInstructions, type StateDict } from "@fedlora/core";
+import { join } from "node:path";
 import type { AdaptedModel } from "../inference/adapted-model.js";
+import { loadBaseModel } from "../models/load/load-base-model.js";
 import type { LocalTrainer } from "../train/local-trainer.js";
+import { openModelWorkbench } from "../train/model-workbench.js";
 import type { CompiledOptions } from "./compile-options.js";
 
 /** The base model on this machine, ready to train and to use. */
 export interface LocalModel {
   readonly baseModelHash: BaseModelHash;
   readonly trainer: LocalTrainer;
-  engine(): { readonly name: string; readonly fingerprint: string };
-  adapt(instructions: PlanInstructions, tensors: StateDict): Promise<AdaptedModel>;
+  readonly engine: { readonly name: string; readonly fingerprint: string };
+  adapt(instructions: PlanInstructions, tensors: StateDict): AdaptedModel;
   close(): Promise<void>;
 }
 
-export function openLocalModel({ source }: CompiledOptions): Promise<LocalModel> {
-  const { trainer, baseModelHash } = source;
-  if (trainer === undefined || baseModelHash === undefined)
-    return Promise.reject(new FedLoraError("engine-unavailable", "give a trainer and the hash of its base model"));
-  return Promise.resolve({
+/**
+ * Loads the base model and starts the engine, so that what is missing is found out before a coordinator counts on this
+ * client. Throws `model-missing`, `model-unsupported`, `engine-unavailable` and what else `loadBaseModel` throws.
+ */
+export async function openLocalModel(options: CompiledOptions): Promise<LocalModel> {
+  const { source, stateFolder, clock } = options;
+  if (source.trainer !== undefined && source.baseModelHash !== undefined) {
+    return withoutModel(source.trainer, source.baseModelHash);
+  }
+  const cacheFolder = source.modelCacheFolder ?? join(stateFolder, "model");
+  const baseModel = await loadBaseModel(source.baseModel, { cacheFolder });
+  const engineOptions = source.engine === undefined ? {} : { engine: source.engine };
+  const workbench = openModelWorkbench({ baseModel, cacheFolder, clock, ...engineOptions });
+  const { name, fingerprint } = await workbench.engine();
+  return {
+    baseModelHash: baseModel.manifest.hash,
+    trainer: workbench.trainer,
+    engine: { name, fingerprint },
+    adapt: ({ adapter, task }, tensors) => workbench.adapt({ spec: adapter, task, tensors }),
+    close: () => workbench.close(),
+  };
+}
+
+/** A trainer that was replaced brings no model to use. */
+function withoutModel(trainer: LocalTrainer, baseModelHash: BaseModelHash): LocalModel {
+  return {
     baseModelHash,
     trainer,
-    engine: () => ({ name: "replaced", fingerprint: "" }),
-    adapt: () => Promise.reject(new FedLoraError("engine-unavailable", "a replaced trainer has no model to adapt")),
+    engine: { name: "replaced", fingerprint: "" },
+    adapt: () => {
+      throw new FedLoraError("model-missing", "this client was given a trainer instead of a base model");
+    },
     close: () => trainer.close(),
-  });
+  };
 }

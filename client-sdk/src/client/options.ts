@@ -37,6 +37,8 @@ export interface FederatedClientOptions {
   readonly logger?: Logger;
   /** Bytes of downloads kept on disk, least recently used ones removed; default 2 GiB. */
   readonly cacheBytes?: number;
+  /** Folder of the prepared weights and compiled graphs; clients may share it. Default: `model` in the state folder. */
+  readonly modelCacheFolder?: string;
   /** Time between reports of progress while working on a plan; default 5000 ms. */
   readonly reportIntervalMs?: number;
   /** Default: from 0.5 s, doubling to 30 s, without an end; `maxAttempts` gives up. */
