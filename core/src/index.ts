@@ -61,3 +61,17 @@ export { runSpecJsonSchema } from "./run-spec/json-schema.js";
 export type { JsonSchema } from "./run-spec/json-schema.js";
 export { adapterSchema, runSpecSchema, taskSchema, trainingSchema } from "./run-spec/schema.js";
 export type { AdapterSpec, RunSpec, RunSpecInput, TaskSpec, TrainingSpec } from "./run-spec/schema.js";
+export { parseModelManifest } from "./model/parse-manifest.js";
+export { parsePlanInstructions, planInstructionsBytes } from "./plan/instructions.js";
+export {
+  assertEvaluationCounts,
+  assertUpdateMetrics,
+  emptyCounts,
+  evaluationMetrics,
+  mergeCounts,
+} from "./update/metrics.js";
+export type { EvaluationMetrics } from "./update/metrics.js";
+export { assertUpdateLayout, validateUpdate } from "./update/validate-update.js";
+export type { UpdateSource } from "./update/validate-update.js";
+export { codecOf, codecs } from "./codec/codec.js";
+export type { UpdateCodec } from "./codec/codec.js";

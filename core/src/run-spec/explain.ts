@@ -64,7 +64,9 @@ function toText(value: unknown): string {
   // JSON would print NaN and infinities as null, and throws for what it cannot hold.
   if (typeof value === "number") return String(value);
   try {
-    return (JSON.stringify(value) as string | undefined) ?? typeof value;
+    // Undefined for functions and symbols, whatever the declared type says.
+    const text: unknown = JSON.stringify(value);
+    return typeof text === "string" ? text : typeof value;
   } catch {
     return typeof value;
   }

@@ -29,8 +29,8 @@ export const maxHeaderBytes = 8 * 1024 * 1024;
 /** Padding tensors, written for alignment alone since the format allows no holes: `__pad.0`, U8. */
 export const paddingPrefix = "__pad.";
 
-const maxNameLength = 1024;
-const maxDimensions = 16;
+export const maxNameLength = 1024;
+export const maxDimensions = 16;
 const forbiddenKeys = new Set(["__proto__", "constructor", "prototype"]);
 const invalid = (problem: string): never => {
   throw new FedLoraError("safetensors-invalid", problem);
