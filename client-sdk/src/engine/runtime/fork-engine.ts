@@ -1,9 +1,7 @@
-import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { createRequire } from "node:module";
-import { fileURLToPath, pathToFileURL } from "node:url";
 import { FedLoraError, systemClock } from "@fedlora/core";
 import type { EngineConnection } from "./engine-proxy.js";
+import { forkModule } from "./fork-module.js";
 import { fromWireError } from "./protocol.js";
 import type { EngineStart, FromEngine, ToEngine } from "./protocol.js";
 
@@ -15,17 +13,12 @@ const KEPT_STDERR_CHARACTERS = 2000;
 /**
  * Starts an engine in a process of its own, so that a step never blocks the application's event loop.
  *
- * @param entry URL of the module to run in it, without its extension; it runs as source or built, as this file does
+ * @param entry see `forkModule`
  *
  * Throws what the engine answered, or `engine-failed` when it died or said nothing in time.
  */
 export async function forkEngine(entry: URL, start: EngineStart): Promise<EngineConnection> {
-  const isSource = import.meta.url.endsWith(".ts");
-  const child = fork(fileURLToPath(new URL(`${entry.href}${isSource ? ".ts" : ".js"}`)), [], {
-    serialization: "advanced",
-    execArgv: isSource ? sourceArguments() : [],
-    stdio: ["ignore", "ignore", "pipe", "ipc"],
-  });
+  const child = forkModule(entry);
   const gone = reasonOfExit(child);
   const listeners = new Set<(message: unknown) => void>();
   child.on("message", (message) => {
@@ -67,12 +60,6 @@ function lifecycle(child: ChildProcess): Pick<EngineConnection, "hold" | "releas
       child.kill("SIGKILL");
     },
   };
-}
-
-/** Sources need the loader of the tests and their export condition, found from here and not from the working directory. */
-function sourceArguments(): string[] {
-  const loader = createRequire(import.meta.url).resolve("tsx");
-  return ["--import", pathToFileURL(loader).href, "--conditions=@fedlora/source"];
 }
 
 function firstAnswer(
