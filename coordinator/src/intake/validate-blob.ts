@@ -1,11 +1,11 @@
 import {
+  assertUpdateLayout,
   FedLoraError,
   firstNonFinite,
   itemSize,
   parseSafetensorsHeader,
   readHeaderLength,
   safetensorsPrefixBytes,
-  shapesEqual,
   toFloat32,
   type BlobId,
   type DType,
@@ -27,7 +27,8 @@ export type UpdateValidator = (
 
 /**
  * Checks an update as a safetensors file: exactly the tensors of the layout with their dtypes and shapes, every value finite,
- * the L2 norm of all values (in float64, in file order) at most `maxNorm`. Reads slices, never a whole tensor.
+ * the L2 norm of all values (in float64, in the layout's order) at most `maxNorm`. The same verdict and norm as core's `validateUpdate`, but read in slices: neither memory nor the event loop
+ * feels how large a tensor is.
  *
  * Throws `safetensors-invalid`, `update-tensor-missing`, `update-tensor-unexpected`, `update-dtype`, `update-shape`,
  * `update-not-finite`, `update-norm`, `request-invalid` (the blob has another size than announced).
@@ -39,12 +40,15 @@ export function createUpdateValidator(blobs: BlobStore): UpdateValidator {
       throw new FedLoraError("request-invalid", `blob ${id} has ${storedBytes} bytes; ${size} were announced`);
     }
     const entries = await readEntries(blobs, id, size, layout);
-    assertLayout(entries, layout);
+    assertUpdateLayout(layout, entries);
     let squares = 0;
-    for (const [name, entry] of entries) squares += await sumOfSquares(blobs, id, name, entry);
+    for (const { name } of layout) {
+      const entry = entries.get(name);
+      if (entry !== undefined) squares = await addTensor(blobs, id, name, entry, squares);
+    }
     const norm = Math.sqrt(squares);
     if (maxNorm !== undefined && norm > maxNorm) {
-      const message = `the update's L2 norm is ${norm}; the run allows ${maxNorm}`;
+      const message = `update: the L2 norm is ${norm}, the run allows ${maxNorm}`;
       throw new FedLoraError("update-norm", message, { details: { norm: String(norm), maxNorm: String(maxNorm) } });
     }
     return norm;
@@ -73,52 +77,38 @@ function headerBytesFor(layout: TensorLayout): number {
   return layout.reduce((bytes, { name }) => bytes + perTensor + 6 * name.length, metadata);
 }
 
-function assertLayout(entries: ReadonlyMap<string, SafetensorsEntry>, layout: TensorLayout): void {
-  for (const { name, dtype, shape } of layout) {
-    const entry = entries.get(name);
-    if (entry === undefined) throw refused("update-tensor-missing", name, `the update lacks tensor "${name}"`);
-    if (entry.dtype !== dtype) {
-      throw refused("update-dtype", name, `tensor "${name}" is ${entry.dtype}; the plan asks for ${dtype}`);
-    }
-    if (!shapesEqual(entry.shape, shape)) {
-      const message = `tensor "${name}" has shape [${entry.shape.join(", ")}]; the plan asks for [${shape.join(", ")}]`;
-      throw refused("update-shape", name, message);
-    }
-  }
-  if (entries.size === layout.length) return;
-  const expected = new Set(layout.map(({ name }) => name));
-  for (const name of entries.keys()) {
-    if (!expected.has(name)) {
-      throw refused("update-tensor-unexpected", name, `tensor ${JSON.stringify(name)} is not in the plan's layout`);
-    }
-  }
-}
-
-async function sumOfSquares(blobs: BlobStore, id: BlobId, name: string, entry: SafetensorsEntry): Promise<number> {
+/** Adds the squares of a tensor's values to `squares`, one after the other, so that slices change no bit of the sum. */
+async function addTensor(
+  blobs: BlobStore,
+  id: BlobId,
+  name: string,
+  entry: SafetensorsEntry,
+  squares: number,
+): Promise<number> {
   const { dtype, offset, byteLength } = entry;
-  let squares = 0;
+  let sum = squares;
   for (let at = 0; at < byteLength; at += sliceBytes) {
     const bytes = await blobs.read(id, offset + at, Math.min(sliceBytes, byteLength - at));
-    squares += squaresOf(name, dtype, bytes, at);
+    sum = addSlice(name, dtype, bytes, at, sum);
     await nextTurn();
   }
-  return squares;
+  return sum;
 }
 
-function squaresOf(name: string, dtype: DType, bytes: Uint8Array, at: number): number {
+function addSlice(name: string, dtype: DType, bytes: Uint8Array, at: number, squares: number): number {
   const slice = { dtype, shape: [bytes.byteLength / itemSize[dtype]], bytes };
-  let squares = 0;
-  for (const value of toFloat32(slice)) squares += value * value;
-  // The square of a finite float32 fits into a float64, so only NaN and infinities get here.
-  if (Number.isFinite(squares)) return squares;
-  const index = at / itemSize[dtype] + firstNonFinite(slice);
-  throw refused("update-not-finite", name, `tensor "${name}" holds NaN or infinity at index ${index}`);
-}
-
-function refused(
-  code: "update-tensor-missing" | "update-tensor-unexpected" | "update-dtype" | "update-shape" | "update-not-finite",
-  tensor: string,
-  message: string,
-): FedLoraError {
-  return new FedLoraError(code, message, { details: { tensor } });
+  const values = toFloat32(slice);
+  let sum = squares;
+  for (const value of values) sum += value * value;
+  // The squares of finite float32 values fit into a float64, so only NaN and infinities get here.
+  if (Number.isFinite(sum)) return sum;
+  const inSlice = firstNonFinite(slice);
+  const index = at / itemSize[dtype] + inSlice;
+  throw new FedLoraError(
+    "update-not-finite",
+    `update: tensor "${name}" is ${values[inSlice] ?? NaN} at index ${index}`,
+    {
+      details: { tensor: name, index: String(index) },
+    },
+  );
 }

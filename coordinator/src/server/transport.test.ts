@@ -178,7 +178,7 @@ test("NaN, a norm above the limit and metrics that are no numbers refuse the upd
   const refusedNan = client.upload("p-nan" as PlanId, nan.file);
   await expect(refusedNan).rejects.toMatchObject({
     code: "update-not-finite",
-    message: 'tensor "layer.lora_B.weight" holds NaN or infinity at index 68928',
+    message: 'update: tensor "layer.lora_B.weight" is NaN at index 68928',
   });
   expect(await codeOf(client.upload("p-large" as PlanId, large.file))).toBe("update-norm");
   const { file, layout } = sampleUpdate();

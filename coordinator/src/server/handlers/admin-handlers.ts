@@ -1,4 +1,4 @@
-import { FedLoraError, isBlobId, isRunId, runSpecSchema, type ModelManifest, type RunSpec } from "@fedlora/core";
+import { compileRunSpec, isBlobId, isRunId, parseModelManifest } from "@fedlora/core";
 import {
   auditRecordToWire,
   checkId,
@@ -23,10 +23,10 @@ export function createAdminHandlers(calls: CallAdapters, admin: AdminService, bl
   return {
     RegisterModel: calls.unary("RegisterModel", async (request) => {
       const manifest = parseJson(request.manifestJson, "manifest_json", limits.manifestChars);
-      return { hash: await admin.registerModel(manifest as ModelManifest) };
+      return { hash: await admin.registerModel(parseModelManifest(manifest)) };
     }),
     CreateRun: calls.unary("CreateRun", async (request) => {
-      const spec = specFromJson(request.specJson);
+      const spec = compileRunSpec(parseJson(request.specJson, "spec_json", limits.specChars));
       return runDetailToWire(await admin.createRun(keyOf(request), spec));
     }),
     ListRuns: calls.unary("ListRuns", async () => {
@@ -76,13 +76,3 @@ const runIdOf = (request: { readonly runId: string }) => checkId(request.runId, 
 /** A write without a key could be made twice by a retry, so it needs one. */
 const keyOf = (request: { readonly idempotencyKey: string }): string =>
   checkText(request.idempotencyKey, "idempotency_key", limits.nameChars, 1);
-
-function specFromJson(json: string): RunSpec {
-  const parsed = runSpecSchema.safeParse(parseJson(json, "spec_json", limits.specChars));
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const field = issue?.path.join(".") ?? "";
-  throw new FedLoraError("spec-invalid", `run spec, ${field || "top level"}: ${issue?.message ?? "invalid"}`, {
-    details: { field },
-  });
-}
