@@ -30,7 +30,7 @@ export class FakeConnection implements Transport {
     });
   }
 
-  async poll(_request: Parameters<Transport["poll"]>[0], signal: AbortSignal): Promise<PollAnswer> {
+  async poll(_request: object, signal: AbortSignal): Promise<PollAnswer> {
     return this.#call("poll", {}, signal, () => this.#fake.poll(this.#client()));
   }
 

@@ -5,3 +5,7 @@ export type { FakeCall, FakeCoordinatorOptions } from "./fake-coordinator.js";
 export { fakeBaseModelHash, fakeInstructions, fakeRole, filledState } from "./fake-plan.js";
 export { FakeTrainer } from "./fake-trainer.js";
 export type { FakeTrainerOptions } from "./fake-trainer.js";
+export { serveFakeCoordinator } from "./serve-fake-coordinator.js";
+export type { ServedFake } from "./serve-fake-coordinator.js";
+export { describeTransport } from "./transport-contract.js";
+export type { TransportFixture } from "./transport-contract.js";
