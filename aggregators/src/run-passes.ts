@@ -31,15 +31,15 @@ export function runPasses(aggregation: Aggregation, sweep: Sweep, spanBytes = de
 
 function spansOf(pass: AggregationPass, spanBytes: number): TensorGroup[][] {
   const spans: TensorGroup[][] = [];
-  let left = 0;
+  let used = Infinity;
   for (const group of pass.groups) {
     const bytes = pass.stateBytes(group);
-    if (bytes > left) {
+    if (used + bytes > spanBytes) {
       spans.push([]);
-      left = spanBytes;
+      used = 0;
     }
     spans.at(-1)?.push(group);
-    left -= bytes;
+    used += bytes;
   }
   return spans;
 }

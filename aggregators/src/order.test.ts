@@ -1,0 +1,57 @@
+import { canonicalLayout, fromFloat32, hashStateDict, toStateDict } from "@fedlora/core";
+import type { IncrementalHash, StateDict } from "@fedlora/core";
+import { createHash } from "node:crypto";
+import { expect, test } from "vitest";
+import { compileMethod } from "./compile-method.js";
+import type { UpdateView } from "./method.js";
+import { aggregateInMemory, memoryUpdate, testSpec } from "./testing/memory.js";
+
+const width = 131_072;
+const modules = Array.from({ length: 2 }, (_, layer) => `base_model.model.layers.${layer}.q_proj`);
+/** 4,194,304 parameters. */
+const layout = canonicalLayout(
+  modules.flatMap((name) => [
+    { name: `${name}.lora_A.weight`, dtype: "F32", shape: [8, width] },
+    { name: `${name}.lora_B.weight`, dtype: "F32", shape: [width, 8] },
+  ]),
+);
+
+/** A linear congruential generator: cheap, and good enough to fill 34 million mantissas. */
+function filled(seed: number): StateDict {
+  let bits = seed;
+  const next = (): number => {
+    bits = (Math.imul(bits, 1664525) + 1013904223) | 0;
+    return (bits / 2 ** 31) * 1e-3;
+  };
+  return toStateDict(
+    layout.map(({ name, shape }) => [name, fromFloat32(new Float32Array(8 * width).map(next), shape)]),
+  );
+}
+
+test("4 million parameters in 8 random orders of arrival give one hash", () => {
+  const method = compileMethod({
+    spec: testSpec({ method: { name: "fedavg", options: { biasClients: 2 } } }),
+    adapterLayout: layout,
+  });
+  const global = filled(1);
+  const updates = Array.from({ length: 8 }, (_, k) => memoryUpdate(`plan-${k}`, 101 + 37 * k, filled(k + 2)));
+  const sha256 = (): IncrementalHash => createHash("sha256");
+  const hashes = Array.from({ length: 8 }, (_, seed) => {
+    const result = aggregateInMemory(method, global, shuffled(updates, seed));
+    return result.kind === "adapter" ? hashStateDict(result.global, sha256) : result.message;
+  });
+  expect(new Set(hashes).size).toBe(1);
+  expect(hashes[0]).toMatch(/^[0-9a-f]{64}$/);
+});
+
+/** Fisher-Yates by the same small generator. */
+function shuffled(updates: readonly UpdateView[], seed: number): UpdateView[] {
+  const list = [...updates];
+  let bits = seed + 12345;
+  for (let i = list.length - 1; i > 0; i--) {
+    bits = (Math.imul(bits, 1664525) + 1013904223) >>> 0;
+    const j = Math.floor((bits / 2 ** 32) * (i + 1));
+    [list[i], list[j]] = [list[j]!, list[i]!];
+  }
+  return list;
+}
