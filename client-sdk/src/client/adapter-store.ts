@@ -1,5 +1,6 @@
 import {
-  canonicalJson,
+  parsePlanInstructions,
+  planInstructionsBytes,
   readSafetensors,
   writeSafetensors,
   type PlanInstructions,
@@ -8,7 +9,6 @@ import {
 } from "@fedlora/core";
 import { join } from "node:path";
 import { readIfPresent, replacePrivateFile } from "./durable-file.js";
-import { parseInstructions } from "./instructions.js";
 
 export interface StoredAdapter {
   readonly runId: RunId;
@@ -25,7 +25,7 @@ export class AdapterStore {
   }
 
   async save({ runId, instructions, tensors }: StoredAdapter): Promise<void> {
-    const metadata = { runId, instructions: canonicalJson(instructions) };
+    const metadata = { runId, instructions: new TextDecoder().decode(planInstructionsBytes(instructions)) };
     await replacePrivateFile(this.#path, writeSafetensors(tensors, { metadata }));
   }
 
@@ -34,7 +34,7 @@ export class AdapterStore {
     const bytes = await readIfPresent(this.#path);
     if (bytes === undefined) return undefined;
     const { tensors, metadata } = readSafetensors(bytes);
-    const instructions = parseInstructions(new TextEncoder().encode(metadata.get("instructions") ?? ""));
+    const instructions = parsePlanInstructions(new TextEncoder().encode(metadata.get("instructions") ?? ""));
     return { runId: (metadata.get("runId") ?? "") as RunId, instructions, tensors };
   }
 }

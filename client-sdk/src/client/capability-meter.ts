@@ -1,7 +1,6 @@
-import { supportedDirectives } from "@fedlora/core";
+import { codecs, supportedDirectives } from "@fedlora/core";
 import { totalmem } from "node:os";
 import type { ClientCapabilityReport } from "../transport/transport.js";
-import { supportedCodecs } from "./instructions.js";
 
 /** What this machine turned out to be capable of, so far. */
 export class CapabilityMeter {
@@ -31,7 +30,7 @@ export class CapabilityMeter {
       engine: name,
       engineFingerprint: fingerprint,
       directives: supportedDirectives,
-      codecs: supportedCodecs,
+      codecs: [...codecs.keys()],
       maxRank: undefined,
       measurements: {},
     };

@@ -1,11 +1,10 @@
-import { FedLoraError, readSafetensors, type RunId } from "@fedlora/core";
+import { FedLoraError, parsePlanInstructions, readSafetensors, type RunId } from "@fedlora/core";
 import { downloadBlob } from "../transfer/downloader.js";
 import { Backoff, type RetryDependencies } from "../transport/retry.js";
 import type { PollAnswer } from "../transport/transport.js";
 import type { ClientContext } from "./client-context.js";
 import { deliverFinished } from "./delivery.js";
 import type { EventQueue } from "./event-queue.js";
-import { parseInstructions } from "./instructions.js";
 import { workOnPlan } from "./plan-runner.js";
 import { assembleStart } from "./start-tensors.js";
 
@@ -58,7 +57,7 @@ async function keepFinalAdapter(answer: EndedAnswer, context: ClientContext, sig
   if (globalAdapter === undefined || instructions === undefined) return;
   const { connection, state, logger } = context;
   try {
-    const parsed = parseInstructions((await downloadBlob(instructions, connection, state.cache, signal)).bytes);
+    const parsed = parsePlanInstructions((await downloadBlob(instructions, connection, state.cache, signal)).bytes);
     const global = readSafetensors((await downloadBlob(globalAdapter, connection, state.cache, signal)).bytes).tensors;
     // Tensors that never travel in the download are those of the latest round.
     const latest = await state.adapters.load();

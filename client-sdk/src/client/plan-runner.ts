@@ -1,4 +1,5 @@
 import {
+  assertUpdateMetrics,
   blobIdOf,
   FedLoraError,
   writeSafetensors,
@@ -14,7 +15,7 @@ import type { TrainingProgress, TrainResult } from "../train/local-trainer.js";
 import type { ClientContext } from "./client-context.js";
 import { deliverFinished, dropWork } from "./delivery.js";
 import { replacePrivateFile } from "./durable-file.js";
-import { assertMetrics, computeUpdate } from "./local-update.js";
+import { computeUpdate } from "./local-update.js";
 import { isAbandoned, PlanDeclined } from "./plan-errors.js";
 import { preparePlan, type PreparedPlan } from "./prepare-plan.js";
 import { ProgressReporter } from "./progress-reporter.js";
@@ -113,7 +114,7 @@ async function train(
   const request = { instructions, start, data, round: plan.round, streamKey, optimizerState };
   const { result, update } = await discreetly(signal, async () => {
     const trained: TrainResult = await trainer.train(request, signal, onProgress);
-    assertMetrics(trained.metrics);
+    assertUpdateMetrics(instructions.task, trained.metrics);
     return { result: trained, update: computeUpdate(instructions, start, trained.trained) };
   });
   context.capability.measuredStep(result.stepMs);
@@ -140,7 +141,7 @@ async function evaluate(
       evaluation: counts,
       trainMs: clock.monotonicMs() - startedMs,
     };
-    assertMetrics(result);
+    assertUpdateMetrics(instructions.task, result);
     emit({ type: "evaluated", round: plan.round, counts });
     return result;
   });

@@ -41,12 +41,18 @@ export function policyRefusal(policy: OwnerPolicy, plan: RoundPlan, facts: Polic
   const maxDownload = policy.maxDownloadBytes ?? defaultMaxBytes;
   const download = Math.max(plan.downloadBytes, facts.downloadBytes);
   if (download > maxDownload) return `download of ${download} bytes exceeds the allowed ${maxDownload}`;
-  const maxUpload = policy.maxUploadBytes ?? defaultMaxBytes;
-  if (plan.uploadBytes > maxUpload) return `upload of ${plan.uploadBytes} bytes exceeds the allowed ${maxUpload}`;
+  const upload = uploadRefusal(policy, plan.uploadBytes);
+  if (upload !== undefined) return upload;
   if (policy.hours !== undefined && !isWithinHours(policy.hours, facts.localHour)) {
     return `local hour ${facts.localHour.toFixed(2)} is outside the allowed ${policy.hours.from} to ${policy.hours.to}`;
   }
   return undefined;
+}
+
+/** As `policyRefusal`, for the size of an upload alone. */
+export function uploadRefusal(policy: OwnerPolicy, bytes: number): string | undefined {
+  const allowed = policy.maxUploadBytes ?? defaultMaxBytes;
+  return bytes > allowed ? `upload of ${bytes} bytes exceeds the allowed ${allowed}` : undefined;
 }
 
 /** [from, to) on a 24-hour clock; from > to wraps round midnight; from = to is never, 0 to 24 is always. */

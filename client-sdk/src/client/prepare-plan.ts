@@ -1,7 +1,6 @@
 import {
   FedLoraError,
-  itemSize,
-  elementCount,
+  parsePlanInstructions,
   readSafetensors,
   type BlobId,
   type PlanInstructions,
@@ -10,9 +9,9 @@ import {
 } from "@fedlora/core";
 import { downloadBlob } from "../transfer/downloader.js";
 import type { ClientContext } from "./client-context.js";
-import { assertSupported, parseInstructions } from "./instructions.js";
+import { assertSupported, uploadTensorBytes } from "./instructions.js";
 import { isAbandoned, isFatal, PlanDeclined } from "./plan-errors.js";
-import { policyRefusal } from "./policy.js";
+import { policyRefusal, uploadRefusal } from "./policy.js";
 import { assembleStart } from "./start-tensors.js";
 
 export interface PreparedPlan {
@@ -33,7 +32,7 @@ export async function preparePlan(
   try {
     await assertAllowed(plan, sizes, context);
     const fetch = blobFetcher(sizes, context, signal);
-    const instructions = parseInstructions(await fetch.blob(plan.instructions));
+    const instructions = parsePlanInstructions(await fetch.blob(plan.instructions));
     assertSupported(instructions);
     assertUploadSize(instructions, plan, context);
     const global = readSafetensors(await fetch.blob(plan.globalAdapter)).tensors;
@@ -81,20 +80,10 @@ async function assertAllowed(
   }
 }
 
-/** The layout decides what will be sent, whatever the envelope said. */
-function assertUploadSize(
-  instructions: PlanInstructions,
-  plan: RoundPlan,
-  { policy, baseModelHash }: ClientContext,
-): void {
-  const bytes = instructions.uploadLayout.reduce(
-    (sum, { dtype, shape }) => sum + elementCount(shape) * itemSize[dtype],
-    0,
-  );
-  const facts = { ownBaseModel: baseModelHash, localHour: 0, downloadBytes: 0 };
-  const { maxUploadBytes } = policy;
-  const limits = maxUploadBytes === undefined ? {} : { maxUploadBytes };
-  const refusal = policyRefusal(limits, { ...plan, uploadBytes: bytes, downloadBytes: 0 }, facts);
+/** What the layout asks for is what will be sent, whatever the envelope says. */
+function assertUploadSize(instructions: PlanInstructions, plan: RoundPlan, { policy }: ClientContext): void {
+  const bytes = Math.max(plan.uploadBytes, uploadTensorBytes(instructions));
+  const refusal = uploadRefusal(policy, bytes);
   if (refusal !== undefined) throw new FedLoraError("policy-declined", refusal);
 }
 

@@ -36,6 +36,7 @@ const instructionsSchema: z.ZodType<PlanInstructions> = z
       .int()
       .min(0)
       .max(2 ** 32 - 1),
+    rounds: z.int().min(1).optional(),
   })
   .refine(({ roles }) => new Set(roles.map(({ spec }) => spec.name)).size === roles.length, {
     path: ["roles"],
