@@ -1,3 +1,5 @@
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
 import { FedLoraError } from "@fedlora/core";
 import type { AggregationJob, AggregationOutcome, AggregationRunner } from "./aggregation.js";
@@ -20,7 +22,7 @@ interface QueuedJob {
 
 /**
  * Aggregates in worker threads, so that the event loop (gRPC keepalive, intake) never waits for a fold. A thread is kept
- * for the next job; one whose job was cancelled or failed is ended, with its files and its memory.
+ * for the next job; one whose job was cancelled is ended, with its open file and its memory.
  */
 export class AggregationPool implements AggregationRunner {
   readonly #maxHeapMb: number;
@@ -85,7 +87,7 @@ export class AggregationPool implements AggregationRunner {
     this.#running.set(worker, queued);
     worker.once("message", (answer: WorkerAnswer) => {
       if (answer.kind === "outcome") this.#finish(worker, () => queued.resolve(answer.outcome), "keep");
-      else this.#finish(worker, () => queued.reject(fromErrorValue(answer.error)), "end");
+      else this.#finish(worker, () => queued.reject(fromErrorValue(answer.error)), "keep");
     });
     worker.once("error", (error) => {
       const message = `the aggregation thread failed: ${error.message}`;
@@ -139,6 +141,13 @@ function startWorker(maxHeapMb: number): Worker {
   if (!import.meta.url.endsWith(".ts")) {
     return new Worker(new URL("./worker.js", import.meta.url), { resourceLimits });
   }
-  const execArgv = ["--import", "tsx", "--conditions=@fedlora/source"];
-  return new Worker(new URL("./worker.ts", import.meta.url), { execArgv, resourceLimits });
+  // Node 20 does not take tsx as --import of a thread, so the thread registers it and then imports the program. The
+  // resolver for require finds tsx's CommonJS build; its module build lies beside it.
+  const api = createRequire(import.meta.url)
+    .resolve("tsx/esm/api")
+    .replace(/\.cjs$/, ".mjs");
+  const tsx = pathToFileURL(api).href;
+  const program = new URL("./worker.ts", import.meta.url).href;
+  const source = `import(${JSON.stringify(tsx)}).then(({ register }) => { register(); return import(${JSON.stringify(program)}); });`;
+  return new Worker(source, { eval: true, execArgv: ["--conditions=@fedlora/source"], resourceLimits });
 }
