@@ -1,6 +1,5 @@
 import { type Clock, systemClock } from "@fedlora/core";
 import { join } from "node:path";
-import { compileArtifact } from "../engine/compile/compile-artifact.js";
 import type { EngineOptions, TrainingEngine } from "../engine/engine.js";
 import { openForkedEngine } from "../engine/process/open-forked-engine.js";
 import { readWeightPlaces } from "../engine/weight-places.js";
@@ -54,6 +53,8 @@ export function openModelWorkbench(options: ModelWorkbenchOptions): ModelWorkben
 /** Compiles graphs that read the model's canonical weights file. */
 function createCompiler(baseModel: BaseModel, outputFolder: string): Compile {
   return async (request) => {
+    // Loads TensorFlow.js, a second that an application need not wait for before it trains.
+    const { compileArtifact } = await import("../engine/compile/compile-artifact.js");
     const weights = readWeightPlaces(await baseModel.weightsFile());
     return compileArtifact({ request, weights, outputFolder });
   };
