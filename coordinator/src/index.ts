@@ -12,3 +12,13 @@ export type {
   Storage,
   StoredEvent,
 } from "./storage/storage.js";
+export { aggregateRound } from "./aggregate/aggregate-round.js";
+export type {
+  AggregationJob,
+  AggregationOutcome,
+  AggregationRunner,
+  BlobFile,
+  UpdateFile,
+} from "./aggregate/aggregation.js";
+export { AggregationPool } from "./aggregate/pool.js";
+export type { AggregationPoolOptions } from "./aggregate/pool.js";

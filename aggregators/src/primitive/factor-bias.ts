@@ -23,8 +23,8 @@ interface SampleState {
   samples: Sample[];
 }
 
-/** Multiply-adds that one module's Gram matrices may cost: about a tenth of a second. */
-const maxWork = 2 ** 26;
+/** Multiply-adds that one module's Gram matrices may cost: some 50 ms. */
+const maxWork = 2 ** 25;
 
 /**
  * How far the mean of the factors is from the mean of the products, module by module:

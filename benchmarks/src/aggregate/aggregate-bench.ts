@@ -1,0 +1,102 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { blobIdOf, writeSafetensors } from "@fedlora/core";
+import { nodeSha256 } from "@fedlora/core/node";
+import { atLeast, atMost, machine } from "../bench.js";
+import type { Bench, BenchReport } from "../bench.js";
+import { distinctUpdates, randomTensors, updateBytes } from "./row.js";
+import type { RowInput, RowOutput } from "./row.js";
+
+/**
+ * Folding updates of 4,194,304 float32 parameters by fedavg: from memory (exact sums alone), and from stored files with
+ * reading and hashing. Rows without `biasClients` leave the bias out; the last row tells what it costs.
+ * `mbPerCpuSecond` divides by processor time: it is what one core does, also where others use the machine.
+ */
+export const aggregateBench: Bench = {
+  name: "aggregate",
+  async run({ quick }) {
+    const folder = await mkdtemp(join(tmpdir(), "fedlora-bench-aggregate-"));
+    try {
+      return await measure(folder, quick);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  },
+};
+
+async function measure(folder: string, quick: boolean): Promise<BenchReport> {
+  const [global, ...files] = await storeTensors(folder);
+  const counts = quick ? [8, 32] : [8, 64, 256];
+  const repeats = quick ? 2 : 3;
+  const row = async (source: RowInput["source"], updates: number, biasClients: number) => {
+    const { wallSeconds, cpuSeconds, peakRssMb } = await runChild({
+      source,
+      updates,
+      repeats,
+      biasClients,
+      global,
+      files,
+    });
+    const megabytes = (updates * updateBytes) / 1e6;
+    return {
+      source,
+      updates,
+      biasClients,
+      seconds: round(wallSeconds, 3),
+      mbPerSecond: round(megabytes / wallSeconds, 0),
+      mbPerCpuSecond: round(megabytes / cpuSeconds, 0),
+      peakRssMb: round(peakRssMb, 1),
+    };
+  };
+  const memory = [];
+  for (const updates of counts) memory.push(await row("memory", updates, 0));
+  const disk = [];
+  for (const updates of counts) disk.push(await row("disk", updates, 0));
+  const withBias = await row("disk", counts[1] ?? 0, 32);
+
+  const slowest = Math.min(...memory.map((result) => result.mbPerCpuSecond)) / 1e3;
+  const peaks = disk.map((result) => result.peakRssMb);
+  return {
+    bench: "aggregate",
+    machine: machine(),
+    results: [...memory, ...disk, withBias],
+    bars: [
+      atLeast("GB/s per core from memory, slowest row", slowest, 1),
+      atMost(
+        "peak memory from disk, largest over smallest row",
+        round(Math.max(...peaks) / Math.min(...peaks), 3),
+        1.1,
+      ),
+    ],
+  };
+}
+
+type StoredFile = RowInput["global"];
+
+async function storeTensors(folder: string): Promise<[StoredFile, ...StoredFile[]]> {
+  const store = async (seed: number): Promise<StoredFile> => {
+    const bytes = writeSafetensors(randomTensors(seed));
+    const blobId = blobIdOf(bytes, nodeSha256);
+    const path = join(folder, blobId);
+    await writeFile(path, bytes);
+    return { blobId, path };
+  };
+  const global = await store(0);
+  const files: StoredFile[] = [];
+  for (let k = 1; k <= distinctUpdates; k++) files.push(await store(k));
+  return [global, ...files];
+}
+
+async function runChild(input: RowInput): Promise<RowOutput> {
+  const isSource = import.meta.url.endsWith(".ts");
+  const program = fileURLToPath(new URL(isSource ? "./row-child.ts" : "./row-child.js", import.meta.url));
+  const execArgv = isSource ? ["--import", "tsx", "--conditions=@fedlora/source"] : [];
+  const { stdout } = await promisify(execFile)(process.execPath, [...execArgv, program, JSON.stringify(input)]);
+  return JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as RowOutput;
+}
+
+const round = (value: number, digits: number): number => Number(value.toFixed(digits));

@@ -1,0 +1,58 @@
+import { compileMethod, runPasses } from "@fedlora/aggregators";
+import type { UpdateView } from "@fedlora/aggregators";
+import { aggregateRound } from "@fedlora/coordinator";
+import type { AggregationJob } from "@fedlora/coordinator";
+import { toFloat32 } from "@fedlora/core";
+import type { ClientId, StateDict } from "@fedlora/core";
+import { distinctUpdates, layout, randomTensors, specOf } from "./row.js";
+import type { RowInput, RowOutput } from "./row.js";
+
+/** A child process of its own per row, so that peaks of memory are the row's; prints one JSON line. */
+const input = JSON.parse(process.argv[2] ?? "") as RowInput;
+const round = input.source === "memory" ? prepareMemory() : prepareDisk();
+let best = { wallSeconds: Infinity, cpuSeconds: Infinity };
+for (let i = 0; i < input.repeats; i++) {
+  const cpu = process.cpuUsage();
+  const start = performance.now();
+  round();
+  const wallSeconds = (performance.now() - start) / 1e3;
+  const { user, system } = process.cpuUsage(cpu);
+  if (wallSeconds < best.wallSeconds) best = { wallSeconds, cpuSeconds: (user + system) / 1e6 };
+}
+const output: RowOutput = { ...best, peakRssMb: process.resourceUsage().maxRSS / 1024 };
+process.stdout.write(`${JSON.stringify(output)}\n`);
+
+function jobOf(): AggregationJob {
+  const spec = specOf(input.biasClients);
+  const updates = Array.from({ length: input.updates }, (_, k) => ({
+    ...(input.files[k % distinctUpdates] ?? input.global),
+    id: `plan-${k}`,
+    clientId: `client-${k}` as ClientId,
+    weight: 100 + k,
+    numExamples: 100 + k,
+  }));
+  const state = compileMethod({ spec, adapterLayout: layout }).initialState();
+  const { global } = input;
+  return { spec, adapterLayout: layout, round: 1, phase: "train", state, global, baseVersion: 0, updates };
+}
+
+function prepareDisk(): () => void {
+  const job = jobOf();
+  return () => void aggregateRound(job);
+}
+
+function prepareMemory(): () => void {
+  const job = jobOf();
+  const method = compileMethod(job);
+  const global = randomTensors(0);
+  const inMemory = Array.from({ length: distinctUpdates }, (_, k) => randomTensors(k + 1));
+  const views = job.updates.map((update, k): UpdateView => {
+    const tensors: StateDict = inMemory[k % distinctUpdates] ?? global;
+    const arrays = new Map([...tensors].map(([name, tensor]) => [name, toFloat32(tensor)]));
+    return { ...update, tensor: (name) => arrays.get(name) ?? new Float32Array(0) };
+  });
+  return () => {
+    const { round: number, phase, state, baseVersion } = job;
+    runPasses(method.aggregate({ round: number, phase, state, global, baseVersion }), (visit) => views.forEach(visit));
+  };
+}
