@@ -1,7 +1,8 @@
-import { type Clock, systemClock } from "@fedlora/core";
+import { type Clock, type Logger, systemClock } from "@fedlora/core";
 import { join } from "node:path";
+import { openEngine } from "../engine/auto/open-engine.js";
+import { compileArtifact } from "../engine/compile-lazily.js";
 import type { EngineOptions, TrainingEngine } from "../engine/engine.js";
-import { openForkedEngine } from "../engine/process/open-forked-engine.js";
 import { readWeightPlaces } from "../engine/weight-places.js";
 import type { AdaptedModel } from "../inference/adapted-model.js";
 import { createAdaptedModel } from "../inference/engine-adapted-model.js";
@@ -11,13 +12,18 @@ import type { Compile } from "./artifact-request.js";
 import { EngineHandle } from "./engine-handle.js";
 import { EngineLocalTrainer } from "./engine-local-trainer.js";
 import type { LocalTrainer } from "./local-trainer.js";
+import { makeTrialStep } from "./trial-step.js";
 
 export interface ModelWorkbenchOptions {
   readonly baseModel: BaseModel;
   readonly engine?: Partial<EngineOptions>;
-  /** Compiled graphs are kept in it, in the folder `artifacts`; on the file system of the weights file, they share it. */
+  /**
+   * Compiled graphs are kept in it, in the folder `artifacts`, and the engine that `auto` chose. On the file system of
+   * the weights file, graphs share that by hard links.
+   */
   readonly cacheFolder: string;
   readonly clock?: Clock;
+  readonly logger?: Logger;
   /** Replaces the engine; default: one in a process of its own, as `engine` says. */
   readonly startEngine?: () => Promise<TrainingEngine>;
 }
@@ -36,10 +42,15 @@ export interface ModelWorkbench {
 
 export function openModelWorkbench(options: ModelWorkbenchOptions): ModelWorkbench {
   const { baseModel, cacheFolder, clock = systemClock } = options;
-  const engine = new EngineHandle(
-    options.startEngine ?? (() => openForkedEngine({ engine: "onnxruntime-cpu", threads: 2, prepack: false })),
-  );
   const compile = createCompiler(baseModel, join(cacheFolder, "artifacts"));
+  const startEngine = (): Promise<TrainingEngine> =>
+    openEngine({
+      ...options.engine,
+      stateFolder: cacheFolder,
+      trial: () => makeTrialStep(baseModel, compile),
+      ...(options.logger && { logger: options.logger }),
+    });
+  const engine = new EngineHandle(options.startEngine ?? startEngine);
   const trainer = new EngineLocalTrainer({ baseModel, engine, compile, clock });
   return {
     baseModel,
@@ -53,8 +64,6 @@ export function openModelWorkbench(options: ModelWorkbenchOptions): ModelWorkben
 /** Compiles graphs that read the model's canonical weights file. */
 function createCompiler(baseModel: BaseModel, outputFolder: string): Compile {
   return async (request) => {
-    // Loads TensorFlow.js, a second that an application need not wait for before it trains.
-    const { compileArtifact } = await import("../engine/compile/compile-artifact.js");
     const weights = readWeightPlaces(await baseModel.weightsFile());
     return compileArtifact({ request, weights, outputFolder });
   };

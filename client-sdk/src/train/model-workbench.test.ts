@@ -1,0 +1,79 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { startEngine } from "../engine/process/start-engine.js";
+import { compileArtifact } from "../engine/compile/compile-artifact.js";
+import { readWeightPlaces } from "../engine/weight-places.js";
+import { loadBaseModel } from "../models/load/load-base-model.js";
+import { dataOf, openTinyWorkbench, peftFolder, requestOf, trainEverything } from "../testing/tiny-models.js";
+import { createLocalTrainer } from "./create-local-trainer.js";
+import { openModelWorkbench } from "./model-workbench.js";
+import { makeTrialStep } from "./trial-step.js";
+
+let cacheFolder: string;
+beforeAll(async () => {
+  cacheFolder = await mkdtemp(join(tmpdir(), "fedlora-workbench-"));
+});
+afterAll(() => rm(cacheFolder, { recursive: true }));
+
+test.each(["bert", "llama"])("the step that engines are compared by runs for %s", async (kind) => {
+  const baseModel = await loadBaseModel(join(peftFolder, kind, "base"), { cacheFolder });
+  const weights = readWeightPlaces(await baseModel.weightsFile());
+
+  const { slot, ...step } = await makeTrialStep(baseModel, (request) =>
+    compileArtifact({ request, weights, outputFolder: cacheFolder }),
+  );
+
+  const engine = await startEngine({ engine: "onnxruntime-cpu", threads: 1, prepack: false });
+  const { loss } = await engine.accumulate({ ...step, slot: await engine.createSlot(slot) });
+  await engine.close();
+  expect(loss).toBeGreaterThan(0);
+  expect(slot.trained.length).toBeGreaterThan(3);
+});
+
+test("an engine in a process of its own, the same results as in this one", async () => {
+  const tiny = await openTinyWorkbench("bert");
+  const adapter = await tiny.readAdapter("plain");
+  const request = requestOf(
+    trainEverything(adapter, { localSteps: 2, batchSize: 2 }),
+    adapter.tensors,
+    dataOf([
+      { text: "free money", label: 0 },
+      { text: "click now", label: "yes" },
+    ]),
+  );
+  const noSignal = new AbortController().signal;
+  const expected = await tiny.trainer.train(request, noSignal, () => undefined);
+  await tiny.remove();
+
+  const trainer = createLocalTrainer({
+    baseModel: await loadBaseModel(join(peftFolder, "bert", "base"), { cacheFolder }),
+    cacheFolder,
+    engine: { engine: "onnxruntime-cpu", threads: 1 },
+  });
+  const { trained } = await trainer.train(request, noSignal, () => undefined);
+  await trainer.close();
+
+  expect(trained).toEqual(expected.trained);
+});
+
+test("an engine that did not start is tried again by the next use", async () => {
+  let attempts = 0;
+  const workbench = openModelWorkbench({
+    baseModel: await loadBaseModel(join(peftFolder, "bert", "base"), { cacheFolder }),
+    cacheFolder,
+    startEngine: () => {
+      attempts += 1;
+      if (attempts === 1) return Promise.reject(new Error("busy"));
+      return startEngine({ engine: "onnxruntime-cpu", threads: 1, prepack: false });
+    },
+  });
+
+  await expect(workbench.engine()).rejects.toThrow("busy");
+  const engine = await workbench.engine();
+
+  expect(await workbench.engine()).toBe(engine);
+  expect(attempts).toBe(2);
+  await workbench.close();
+});
