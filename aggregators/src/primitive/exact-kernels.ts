@@ -1,6 +1,6 @@
 /**
  * The inner loops of the exact sums, apart so that the engine compiles each for one shape of arguments. The unrolled
- * loops are what brings a fold above one gigabyte of float32 per second and core (docs/adr/0002-exact-sums.md).
+ * loops are what brings a fold above one gigabyte of float32 per second and core (docs/adr/0006-exact-sums.md).
  */
 
 /** `(x + splitter) - splitter` rounds x to a multiple of 2^exponent, for |x| < 2^(51 + exponent). */
