@@ -14,7 +14,8 @@ export function gelu(x: Value): Value {
       // d/dx = cdf(x) + x pdf(x), with s = x / sqrt 2: pdf(x) x = s exp(-s^2) / sqrt pi.
       backward: (dy, [saved]) => {
         const s = tf.mul(saved, Math.SQRT1_2);
-        const bell = tf.mul(tf.mul(s, tf.exp(tf.neg(tf.square(s)))), 1 / Math.sqrt(Math.PI));
+        // A quotient spares the negation; where the exponential overflows it is 0, as it should be.
+        const bell = tf.mul(tf.div(s, tf.exp(tf.square(s))), 1 / Math.sqrt(Math.PI));
         return [tf.mul(dy, tf.add(cumulative(s), bell))];
       },
     };

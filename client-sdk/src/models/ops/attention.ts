@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs";
-import { product } from "./matrix.js";
+import { product, swapLast } from "./matrix.js";
 import { differentiable, retain, size, tensorOf } from "./value.js";
 import type { Value } from "./value.js";
 
@@ -61,8 +61,9 @@ export function attention(q: Value, k: Value, v: Value, mask: Value): Value {
         const dScores = tf.mul(savedWeights, tf.sub(dWeights, mean));
         return [
           tf.reshape(tf.mul(product(dScores, savedKeys), scale), [...q.shape]),
-          product(dScores, savedQueries, { transposeA: true }),
-          product(savedWeights, dOutput, { transposeA: true }),
+          // As transposes of products with a wide result: those 32 or 64 wide take more than twice as long.
+          swapLast(product(savedQueries, dScores, { transposeA: true })),
+          swapLast(product(dOutput, savedWeights, { transposeA: true })),
         ];
       },
     };
