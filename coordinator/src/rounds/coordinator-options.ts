@@ -1,4 +1,4 @@
-import type { MethodDefinition } from "@fedlora/aggregators";
+import type { MethodRegistry } from "@fedlora/aggregators";
 import type { Clock, ErrorCode, FedLoraError, Logger, RunId } from "@fedlora/core";
 import type { KeyObject } from "node:crypto";
 
@@ -9,8 +9,8 @@ import type { Storage } from "../storage/storage.js";
 /** What `createCoordinatorService` is put together from. It owns none of it: whoever made a part closes it. */
 export interface CoordinatorServiceOptions {
   readonly storage: Storage;
-  /** Methods by name; throws `method-unknown`. */
-  readonly methods: MethodLookup;
+  /** Default: the built-in methods. */
+  readonly methods?: MethodRegistry;
   readonly aggregation: AggregationRunner;
   /** The Ed25519 private key that signs receipts; `loadCoordinatorKey`. */
   readonly coordinatorKey: KeyObject;
@@ -20,10 +20,6 @@ export interface CoordinatorServiceOptions {
   readonly randomBytes?: (length: number) => Uint8Array;
   readonly hooks?: CoordinatorHooks;
   readonly tuning?: Partial<CoordinatorTuning>;
-}
-
-export interface MethodLookup {
-  get(name: string): MethodDefinition;
 }
 
 /** Durations that are no business of a run's spec; all in milliseconds. */

@@ -1,0 +1,160 @@
+import {
+  FedLoraError,
+  canonicalBytes,
+  canonicalJson,
+  compileRunSpec,
+  initialAdapter,
+  toPeftConfig,
+  writeSafetensors,
+} from "@fedlora/core";
+import type { BaseModelHash, ModelManifest, RunId, RunSpec } from "@fedlora/core";
+
+import { parseModelManifest } from "../model/model-manifest.js";
+import type { AdminService, RunDetail, RunEventRecord, RunSummary } from "../service.js";
+import type { CoordinatorCore } from "./coordinator-core.js";
+import { decideResume, decideStop } from "./decide-round.js";
+import { loadMethodState } from "./plan-factory.js";
+import { createRunContext } from "./run-context.js";
+import type { RunDriver } from "./run-driver.js";
+import { toRunDetail, toRunSummary } from "./run-views.js";
+
+/** The operator's side of the coordinator. */
+export class CoordinatorAdminService implements AdminService {
+  readonly #core: CoordinatorCore;
+  /** Runs are created one after the other, or one key could make two. */
+  #creation: Promise<unknown> = Promise.resolve();
+
+  constructor(core: CoordinatorCore) {
+    this.#core = core;
+  }
+
+  async registerModel(value: ModelManifest): Promise<BaseModelHash> {
+    const { registry, keeper, clock } = this.#core;
+    const manifest = parseModelManifest(value);
+    const { hash } = manifest;
+    const ref = await keeper.put(canonicalBytes(manifest));
+    try {
+      await registry.commit((state) => {
+        if (state.models[hash]?.id === ref.id) return [];
+        return [{ type: "model-registered" as const, atMs: clock.now(), hash, manifest: ref }];
+      });
+    } finally {
+      keeper.unpin([ref.id]);
+    }
+    return hash;
+  }
+
+  async createRun(idempotencyKey: string, spec: RunSpec): Promise<RunDetail> {
+    const creation = this.#creation.then(
+      () => this.#createRun(idempotencyKey, spec),
+      () => this.#createRun(idempotencyKey, spec),
+    );
+    this.#creation = creation.catch(() => undefined);
+    return detailOf(await creation);
+  }
+
+  listRuns(): Promise<readonly RunSummary[]> {
+    return Promise.resolve([...this.#core.runs.values()].map(({ state, note }) => toRunSummary(state, note)));
+  }
+
+  // eslint-disable-next-line @typescript-eslint/require-await -- so that what it throws rejects
+  async getRun(runId: RunId): Promise<RunDetail> {
+    return detailOf(this.#core.run(runId));
+  }
+
+  async stopRun(runId: RunId, reason: string, idempotencyKey: string): Promise<RunDetail> {
+    const driver = this.#core.run(runId);
+    await driver.commit((state) => decideStop(state, idempotencyKey, reason, this.#core.clock.now()));
+    return detailOf(driver);
+  }
+
+  async resumeRun(runId: RunId, idempotencyKey: string): Promise<RunDetail> {
+    const driver = this.#core.run(runId);
+    await driver.commit((state) => decideResume(state, idempotencyKey, this.#core.clock.now()));
+    return detailOf(driver);
+  }
+
+  watch(runId: RunId, afterSequence: number, signal: AbortSignal): AsyncIterable<RunEventRecord> {
+    const driver = this.#core.run(runId);
+    return this.#core.feed.watch(runId, afterSequence, () => driver.state.status !== "running", signal);
+  }
+
+  async exportAdapter(runId: RunId, round: number, form: string): ReturnType<AdminService["exportAdapter"]> {
+    const { state, context } = this.#core.run(runId);
+    const wanted = round === 0 ? state.bestRound || (state.rounds.at(-1)?.round ?? 0) : round;
+    const record = state.rounds.find((each) => each.round === wanted);
+    if (record === undefined) {
+      const message =
+        state.rounds.length === 0
+          ? `run ${runId} has no committed round yet`
+          : `run ${runId} has no committed round ${wanted}; it has ${state.rounds.length}`;
+      throw new FedLoraError("export-refused", message, { details: { runId, round: String(wanted) } });
+    }
+    const forms: readonly string[] = context.method.exports(
+      await loadMethodState(this.#core.storage.blobs, context, state),
+    );
+    if (!forms.includes(form === "" ? "peft" : form) || (form !== "" && form !== "peft")) {
+      const message = `run ${runId} cannot be exported as "${form}"; method "${context.spec.method.name}" allows ${forms.join(", ")}`;
+      throw new FedLoraError("export-refused", message, { details: { form } });
+    }
+    const { spec, adapter, manifest } = context;
+    const adapterConfig = { ...toPeftConfig(spec.adapter, adapter, spec.task, manifest.name) };
+    return { adapter: record.adapter, adapterConfig, round: wanted };
+  }
+
+  // eslint-disable-next-line @typescript-eslint/require-await -- so that what it throws rejects
+  async privacy(runId: RunId): Promise<{ mode: string; ledger: unknown }> {
+    this.#core.run(runId);
+    return { mode: "none", ledger: [] };
+  }
+
+  async *audit(runId: RunId, afterSequence: number): ReturnType<AdminService["audit"]> {
+    this.#core.run(runId);
+    for await (const { sequence, event } of this.#core.storage.journal.read(afterSequence)) {
+      if (event.runId === runId) yield { sequence, fact: event };
+    }
+  }
+
+  async #createRun(idempotencyKey: string, input: RunSpec): Promise<RunDriver> {
+    const { clock, keeper, methods } = this.#core;
+    const spec = compileRunSpec(input);
+    const existing = [...this.#core.runs.values()].find(({ state }) => state.createKey === idempotencyKey);
+    if (existing !== undefined) {
+      if (canonicalJson(existing.state.spec) === canonicalJson(spec)) return existing;
+      throw new FedLoraError("run-exists", `the idempotency key was used for run ${existing.runId} with another spec`, {
+        details: { runId: existing.runId },
+      });
+    }
+    if (this.#core.isDraining) throw new FedLoraError("unavailable", "the coordinator is draining");
+    const manifest = await this.#core.loadManifest(spec.model.hash as BaseModelHash);
+    compileRunSpec(spec, { manifest });
+    const { adapter } = createRunContext(spec, manifest, methods);
+    const ref = await keeper.put(writeSafetensors(initialAdapter(adapter, spec.training.seed)));
+    try {
+      const runId = this.#newRunId(spec.name);
+      const event = {
+        type: "run-created" as const,
+        runId,
+        round: 0,
+        atMs: clock.now(),
+        idempotencyKey,
+        spec,
+        adapter: ref,
+      };
+      return await this.#core.addRun(event, manifest);
+    } finally {
+      keeper.unpin([ref.id]);
+    }
+  }
+
+  #newRunId(name: string): RunId {
+    for (;;) {
+      const runId = `${name}-${Buffer.from(this.#core.randomBytes(3)).toString("hex")}` as RunId;
+      if (!this.#core.runs.has(runId)) return runId;
+    }
+  }
+}
+
+function detailOf({ state, note }: RunDriver): RunDetail {
+  return toRunDetail(state, note);
+}

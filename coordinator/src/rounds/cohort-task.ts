@@ -1,0 +1,108 @@
+import { RandomStream, deriveKey, randomKey } from "@fedlora/core";
+
+import { decideFailure, decideStart, wantedPlans } from "./decide-round.js";
+import type { PresentClient } from "./presence.js";
+import type { RunDriver } from "./run-driver.js";
+import type { RunCommand } from "./run-reducer.js";
+import { plansOf, quorumOf } from "./run-state.js";
+import type { RunMachineState } from "./run-state.js";
+
+/**
+ * Waits for clients and starts the round.
+ *
+ * A round starts when every client that is known to be alive and could take part waits for a plan and they are at least the
+ * cohort's size, or when the size is reached and the others have had `settleMs` to show up. At the deadline a quorum will do; with
+ * less the run fails, to be resumed.
+ */
+export async function runCohortSelection(driver: RunDriver, command: RunCommand, signal: AbortSignal): Promise<void> {
+  const { clock, presence, tuning, isDraining } = driver.parts;
+  const { size } = driver.state.spec.cohort;
+  const { enrolMs } = driver.state.spec.deadlines;
+  let enoughSinceMs: number | undefined;
+  await driver.plans.load(driver.state);
+  for (;;) {
+    const arrivals = presence.arrivals.version;
+    const { state } = driver;
+    const candidates = candidatesOf(driver);
+    const now = clock.monotonicMs();
+    const leftMs = driver.untilDeadline(enrolMs);
+    let waitMs = leftMs;
+    if (!isDraining()) {
+      enoughSinceMs = candidates.length >= size ? (enoughSinceMs ?? now) : undefined;
+      const settleLeftMs = enoughSinceMs === undefined ? leftMs : enoughSinceMs + tuning.settleMs - now;
+      const isComplete = candidates.length >= size && stragglersOf(driver, candidates) === 0;
+      const isDue = leftMs <= 0 && candidates.length >= quorumOf(state.spec);
+      if (isComplete || isDue || (enoughSinceMs !== undefined && settleLeftMs <= 0)) {
+        if (await startRound(driver, command, candidates)) return;
+        continue;
+      }
+      waitMs = Math.min(leftMs, settleLeftMs);
+      if (leftMs <= 0) {
+        await fail(driver, candidates.length);
+        return;
+      }
+    }
+    driver.note = `waiting for clients: ${candidates.length} of ${size} are there for round ${state.round}`;
+    await presence.arrivals.wait(arrivals, Math.max(waitMs, 1), signal);
+  }
+}
+
+/** Clients that wait for a plan and could work on one of this run now. */
+export function candidatesOf(driver: RunDriver): PresentClient[] {
+  const { presence, isBusy } = driver.parts;
+  return presence.waiting().filter((client) => !isBusy(client.clientId) && isEligible(driver, client));
+}
+
+/** A seeded choice, the same whatever the order in which the candidates showed up. */
+export function chooseClients(
+  { spec, round, attempt }: RunMachineState,
+  candidates: readonly PresentClient[],
+  count: number,
+  purpose: string,
+): PresentClient[] {
+  const sorted = [...candidates].sort((a, b) => (a.clientId < b.clientId ? -1 : 1));
+  const stream = new RandomStream(deriveKey(randomKey(spec.cohort.seed), purpose, round, attempt));
+  return stream.shuffle(sorted).slice(0, count);
+}
+
+/** Holds the model, wants this run, understands the method, and has not answered in this stage yet. */
+export function isEligible({ state, context, plans, runId }: RunDriver, client: PresentClient): boolean {
+  if (client.runId !== undefined && client.runId !== runId) return false;
+  if (!client.baseModelHashes.includes(context.manifest.hash)) return false;
+  if (plansOf(state).some(({ clientId }) => clientId === client.clientId)) return false;
+  return plans.canFulfil(client);
+}
+
+async function startRound(
+  driver: RunDriver,
+  command: RunCommand,
+  candidates: readonly PresentClient[],
+): Promise<boolean> {
+  const { clock, presence } = driver.parts;
+  const { state } = driver;
+  const chosen = chooseClients(state, candidates, wantedPlans(state), "cohort");
+  const unreserve = presence.reserve(chosen.map(({ clientId }) => clientId));
+  try {
+    const start = await driver.plans.issue(state, "train", chosen);
+    const { events } = await driver.commit((latest) => decideStart(latest, command, start, clock.now()));
+    return events.length > 0;
+  } finally {
+    unreserve();
+  }
+}
+
+/** Clients that live and could take part but are not waiting: enrolled a moment ago, or between two polls. */
+function stragglersOf(driver: RunDriver, candidates: readonly PresentClient[]): number {
+  const { presence, isBusy } = driver.parts;
+  const here = new Set(candidates.map(({ clientId }) => clientId));
+  const alive = presence.alive().filter(({ clientId }) => !here.has(clientId) && !isBusy(clientId));
+  return alive.filter((client) => isEligible(driver, client)).length;
+}
+
+async function fail(driver: RunDriver, numPresent: number): Promise<void> {
+  const { spec, round } = driver.state;
+  const message =
+    `round ${round} needs ${spec.cohort.size} clients, at least ${quorumOf(spec)}; ` +
+    `${numPresent} were there after ${spec.deadlines.enrolMs} ms`;
+  await driver.commit((state) => decideFailure(state, "round-failed", message, driver.parts.clock.now()));
+}

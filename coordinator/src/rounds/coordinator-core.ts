@@ -1,0 +1,273 @@
+import { builtinMethods } from "@fedlora/aggregators";
+import type { MethodRegistry } from "@fedlora/aggregators";
+import { FedLoraError, noopLogger, systemClock } from "@fedlora/core";
+import type { BaseModelHash, BlobId, ClientId, Clock, Logger, ModelManifest, PlanId, RunId } from "@fedlora/core";
+import { randomBytes } from "node:crypto";
+
+import { parseModelManifest } from "../model/model-manifest.js";
+import type { Storage } from "../storage/storage.js";
+import { BlobKeeper } from "./blob-keeper.js";
+import { defaultTuning } from "./coordinator-options.js";
+import type { CoordinatorHooks, CoordinatorServiceOptions, CoordinatorTuning } from "./coordinator-options.js";
+import { answerablePlanOf } from "./decide-plans.js";
+import { EventFeed } from "./event-feed.js";
+import { JournalWriter } from "./journal-writer.js";
+import { JournaledState } from "./journaled-state.js";
+import type { Committed } from "./journaled-state.js";
+import { readBlob } from "./plan-factory.js";
+import { Presence } from "./presence.js";
+import { recoverStates, registrySnapshotName, runSnapshotName } from "./recovery.js";
+import type { Recovered } from "./recovery.js";
+import { reduceRegistry } from "./registry-state.js";
+import type { RegistryEvent, RegistrySnapshot, RegistryState } from "./registry-state.js";
+import { RunDriver } from "./run-driver.js";
+import type { RunParts } from "./run-driver.js";
+import type { RunEvent } from "./run-events.js";
+import { reportToHooks } from "./run-hooks.js";
+import { reduce } from "./run-reducer.js";
+import { referencedBlobs, reducerVersion } from "./run-state.js";
+import type { RunMachineState } from "./run-state.js";
+
+/** Partial uploads that nobody touched for so long are removed. */
+const partialMaxAgeMs = 24 * 3_600_000;
+
+/** What the client's and the admin's side share: the journaled states, the drivers of the runs and who is there. */
+export class CoordinatorCore {
+  readonly storage: Storage;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly hooks: CoordinatorHooks;
+  readonly tuning: CoordinatorTuning;
+  readonly methods: MethodRegistry;
+  readonly randomBytes: (length: number) => Uint8Array;
+  readonly presence: Presence;
+  readonly feed: EventFeed;
+  readonly keeper: BlobKeeper;
+  readonly registry: JournaledState<RegistryState, RegistryEvent>;
+  readonly runs = new Map<RunId, RunDriver>();
+  readonly #writer: JournalWriter;
+  readonly #aggregation: CoordinatorServiceOptions["aggregation"];
+  readonly #savedSequences: Map<RunId, number>;
+  #appliedSequence: number;
+  #checkpoint: Promise<void> | undefined;
+  #isCheckpointWanted = false;
+  #isDraining = false;
+  #isClosed = false;
+
+  private constructor(options: CoordinatorServiceOptions, recovered: Recovered) {
+    this.storage = options.storage;
+    this.clock = options.clock ?? systemClock;
+    this.logger = options.logger ?? noopLogger;
+    this.hooks = options.hooks ?? {};
+    this.tuning = { ...defaultTuning, ...options.tuning };
+    this.methods = options.methods ?? builtinMethods;
+    this.randomBytes = options.randomBytes ?? randomBytes;
+    this.#aggregation = options.aggregation;
+    this.presence = new Presence(this.clock, this.tuning.presenceMs);
+    this.feed = new EventFeed(this.storage.journal);
+    this.keeper = new BlobKeeper(this.storage.blobs, () => this.#referencedBlobs());
+    this.#writer = new JournalWriter(this.storage.journal, (thrown) => this.#onJournalFailure(thrown));
+    this.#appliedSequence = recovered.sequence;
+    this.#savedSequences = new Map(recovered.savedSequences);
+    this.registry = new JournaledState(this.#writer, recovered.registry, reduceRegistry, ({ events }) => {
+      this.#appliedSequence = events.at(-1)?.sequence ?? this.#appliedSequence;
+    });
+  }
+
+  /** Replays the journal, removes blobs that nobody needs and sets the runs going again. */
+  static async open(options: CoordinatorServiceOptions): Promise<CoordinatorCore> {
+    const recovered = await recoverStates(options.storage.journal);
+    const core = new CoordinatorCore(options, recovered);
+    for (const state of recovered.runs.values()) {
+      const manifest = await core.loadManifest(state.spec.model.hash as BaseModelHash);
+      core.runs.set(state.runId, new RunDriver(core.#runParts(), manifest, state, true));
+    }
+    const { blobs } = core.storage;
+    const stored: BlobId[] = [];
+    for await (const id of blobs.list()) stored.push(id);
+    await core.keeper.release(stored);
+    await blobs.sweepPartials(partialMaxAgeMs);
+    for (const driver of core.runs.values()) driver.start();
+    return core;
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
+  /** Throws `run-not-found`. */
+  run(runId: RunId): RunDriver {
+    const driver = this.runs.get(runId);
+    if (driver !== undefined) return driver;
+    throw new FedLoraError("run-not-found", `there is no run "${runId}"`, { details: { runId } });
+  }
+
+  /** The run that a plan belongs to. Throws `plan-unknown`. */
+  runOfPlan(planId: PlanId): RunDriver {
+    const driver = this.runs.get(planId.split(".")[0] as RunId);
+    if (driver !== undefined) return driver;
+    throw new FedLoraError("plan-unknown", `plan ${planId} does not exist`, { details: { planId } });
+  }
+
+  /** Throws `model-missing`. */
+  async loadManifest(hash: BaseModelHash): Promise<ModelManifest> {
+    const manifest = this.registry.durable.models[hash];
+    if (manifest === undefined) {
+      throw new FedLoraError("model-missing", `base model ${hash} is not registered; register its manifest first`, {
+        details: { hash },
+      });
+    }
+    const bytes = await readBlob(this.storage.blobs, manifest);
+    return parseModelManifest(JSON.parse(Buffer.from(bytes).toString("utf8")));
+  }
+
+  /** Journals a new run and sets it going. */
+  async addRun(event: Extract<RunEvent, { type: "run-created" }>, manifest: ModelManifest): Promise<RunDriver> {
+    const { firstSequence, durable } = this.#writer.append([event]);
+    const { state } = reduce(undefined, { ...event, sequence: firstSequence });
+    const driver = new RunDriver(this.#runParts(), manifest, state, false);
+    await durable;
+    this.#appliedSequence = firstSequence;
+    this.runs.set(event.runId, driver);
+    this.feed.publish(event.runId, [{ ...event, sequence: firstSequence }]);
+    this.hooks.onRunState?.(event.runId, "running");
+    driver.start();
+    this.presence.wake();
+    return driver;
+  }
+
+  /** Whether the client works on a plan of any run, or one is being made for it. */
+  isBusy(clientId: ClientId): boolean {
+    if (this.presence.isReserved(clientId)) return true;
+    return [...this.runs.values()].some(({ state }) => answerablePlanOf(state, clientId) !== undefined);
+  }
+
+  /** No plan is issued any more; waits for aggregations on their way, and for the journal, at most `timeoutMs`. */
+  async drain(timeoutMs: number): Promise<void> {
+    this.#isDraining = true;
+    this.presence.wake();
+    this.presence.arrivals.notify();
+    const limit = this.clock.monotonicMs() + timeoutMs;
+    for (const driver of this.runs.values()) {
+      while (driver.state.phase === "aggregating" && driver.state.status === "running") {
+        const leftMs = limit - this.clock.monotonicMs();
+        if (leftMs <= 0) break;
+        await driver.changes.wait(driver.changes.version, leftMs, new AbortController().signal);
+      }
+    }
+    await this.saveSnapshots();
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#isDraining = true;
+    this.presence.wake();
+    this.feed.close();
+    for (const driver of this.runs.values()) await driver.close();
+    await this.saveSnapshots();
+  }
+
+  /** Writes the snapshots that make replay before now unnecessary. What fails is logged: the journal has it all. */
+  async saveSnapshots(): Promise<void> {
+    this.#isCheckpointWanted = true;
+    this.#checkpoint ??= this.#runCheckpoints();
+    await this.#checkpoint;
+  }
+
+  async #runCheckpoints(): Promise<void> {
+    while (this.#isCheckpointWanted) {
+      this.#isCheckpointWanted = false;
+      try {
+        await this.#writeSnapshots();
+        await this.storage.blobs.sweepPartials(partialMaxAgeMs);
+      } catch (thrown) {
+        this.logger.warn({ err: thrown }, "a snapshot could not be written; the next start replays more");
+      }
+    }
+    this.#checkpoint = undefined;
+  }
+
+  async #writeSnapshots(): Promise<void> {
+    const { journal } = this.storage;
+    // Taken in one turn: every event up to this sequence is in these states.
+    const sequence = this.#appliedSequence;
+    const registry = this.registry.durable;
+    const states = [...this.runs.values()].map(({ state }) => state);
+    for (const state of states) {
+      if (state.sequence <= (this.#savedSequences.get(state.runId) ?? 0)) continue;
+      await journal.writeSnapshot(runSnapshotName(state.runId), {
+        sequence: state.sequence,
+        reducerVersion,
+        value: state,
+      });
+      this.#savedSequences.set(state.runId, state.sequence);
+    }
+    const value: RegistrySnapshot = { registry, runs: states.map(({ runId }) => runId) };
+    await journal.writeSnapshot(registrySnapshotName, { sequence, reducerVersion, value });
+    await journal.trim(sequence);
+  }
+
+  #runParts(): RunParts {
+    return {
+      blobs: this.storage.blobs,
+      keeper: this.keeper,
+      aggregation: this.#aggregation,
+      methods: this.methods,
+      presence: this.presence,
+      writer: this.#writer,
+      clock: this.clock,
+      logger: this.logger,
+      randomBytes: this.randomBytes,
+      tuning: this.tuning,
+      isBusy: (clientId) => this.isBusy(clientId),
+      isDraining: () => this.#isDraining,
+      onDurable: (driver, committed) => this.#onRunDurable(driver, committed),
+    };
+  }
+
+  #onRunDurable(driver: RunDriver, { before, state, events }: Committed<RunMachineState, RunEvent>): void {
+    this.#appliedSequence = events.at(-1)?.sequence ?? this.#appliedSequence;
+    this.feed.publish(state.runId, events);
+    reportToHooks(this.hooks, state, events);
+    for (const event of events) driver.logger.debug({ ...event }, event.type);
+    // Whoever got a plan, or lost one, looks again; so does everybody when a run begins or ends.
+    if (before.status !== state.status) this.presence.wake();
+    for (const event of events) {
+      const issued = "plans" in event ? event.plans : "plan" in event ? [event.plan] : [];
+      for (const { clientId } of issued) this.presence.wake(clientId);
+    }
+    if (before.phase !== state.phase) this.presence.arrivals.notify();
+    if (state.status !== "running") this.feed.finish(state.runId);
+    if (before.phase === state.phase && before.round === state.round) return;
+    const kept = new Set(referencedBlobs(state));
+    const garbage = [...referencedBlobs(before)].filter((id) => !kept.has(id));
+    const isMilestone = before.rounds.length !== state.rounds.length || before.status !== state.status;
+    this.#inBackground(async () => {
+      if (isMilestone) await this.saveSnapshots();
+      await this.keeper.release(garbage);
+    });
+  }
+
+  #inBackground(work: () => Promise<void>): void {
+    work().catch((thrown: unknown) =>
+      this.logger.warn({ err: thrown }, "cleaning up failed; the next start repeats it"),
+    );
+  }
+
+  #onJournalFailure(thrown: unknown): void {
+    const error = FedLoraError.from(thrown);
+    this.logger.error({ err: error }, "the journal refused events");
+    if (error.code === "storage-fenced") this.hooks.onFatal?.(error);
+  }
+
+  #referencedBlobs(): ReadonlySet<BlobId> {
+    const ids = new Set<BlobId>();
+    const registries = [this.registry.durable, this.registry.decided];
+    for (const { models } of registries) for (const { id } of Object.values(models)) ids.add(id);
+    for (const driver of this.runs.values()) {
+      for (const state of [driver.state, driver.decided]) for (const id of referencedBlobs(state)) ids.add(id);
+    }
+    return ids;
+  }
+}

@@ -1,0 +1,193 @@
+import { FedLoraError } from "@fedlora/core";
+import type { BlobId, ClientId, ErrorCode, EvaluationCounts, PlanId, RunSpec, UpdateMetrics } from "@fedlora/core";
+
+import type { RunEvent } from "./run-events.js";
+import { acceptedPlans, plansOf } from "./run-state.js";
+import type { PastPlan, PlanState, RunMachineState } from "./run-state.js";
+
+/** More refusals of one plan than this are counted in metrics only, so that nobody can fill the journal. */
+const maxJournaledRefusals = 20;
+
+/** What was accepted before for the plan that is asked about, or the events that accept it now. */
+export type AcceptDecision =
+  | {
+      readonly kind: "accepted-before";
+      readonly sequence: number;
+      readonly blobId: BlobId | "";
+      readonly round: number;
+    }
+  | { readonly kind: "accept"; readonly events: readonly RunEvent[] };
+
+/** The plan of that id, still going on or over. Throws `plan-unknown`, `plan-not-yours`, `round-closed` for one too old to know. */
+export function findPlan(
+  state: RunMachineState,
+  clientId: ClientId,
+  planId: PlanId,
+): { readonly plan: PlanState } | { readonly past: PastPlan } {
+  const plan = state.plans[planId];
+  const past = state.pastPlans[planId];
+  const owner = plan?.clientId ?? past?.clientId;
+  if (owner !== undefined && owner !== clientId) {
+    throw new FedLoraError("plan-not-yours", `plan ${planId} was issued to another client`);
+  }
+  if (plan !== undefined) return { plan };
+  if (past !== undefined) return { past };
+  const round = Number(planId.split(".")[1]);
+  if (Number.isInteger(round) && round >= 1 && round < state.round) throw roundClosed(state, planId);
+  throw new FedLoraError("plan-unknown", `plan ${planId} does not exist`, { details: { planId } });
+}
+
+/** Accepts an update, or finds that it was. Throws besides `update-conflict` and `round-closed` what `findPlan` does. */
+export function decideAcceptance(
+  state: RunMachineState,
+  clientId: ClientId,
+  planId: PlanId,
+  update: {
+    readonly blobId: BlobId;
+    readonly bytes: number;
+    readonly updateNorm: number;
+    readonly metrics: UpdateMetrics;
+    readonly weight: number;
+  },
+  atMs: number,
+): AcceptDecision {
+  const earlier = findAcceptance(state, clientId, planId, update.blobId, "train");
+  if (earlier !== undefined) return earlier;
+  const common = { runId: state.runId, round: state.round, atMs };
+  const events: RunEvent[] = [{ type: "update-accepted", ...common, planId, clientId, ...update }];
+  if (acceptedPlans(state).length + 1 >= state.spec.cohort.size) {
+    events.push({ type: "round-closed", ...common, reason: "complete" });
+  }
+  return { kind: "accept", events };
+}
+
+/** As `decideAcceptance`, for the counts of an evaluation. Throws besides `update-metrics`. */
+export function decideEvaluationAcceptance(
+  state: RunMachineState,
+  clientId: ClientId,
+  planId: PlanId,
+  metrics: UpdateMetrics,
+  atMs: number,
+): AcceptDecision {
+  const earlier = findAcceptance(state, clientId, planId, "", "evaluate");
+  if (earlier !== undefined) return earlier;
+  assertEvaluation(state.spec, metrics.evaluation);
+  const common = { runId: state.runId, round: state.round, atMs };
+  return { kind: "accept", events: [{ type: "evaluation-accepted", ...common, planId, clientId, metrics }] };
+}
+
+export function decideRefusal(
+  state: RunMachineState,
+  clientId: ClientId,
+  planId: PlanId,
+  code: ErrorCode,
+  message: string,
+  atMs: number,
+): readonly RunEvent[] {
+  const found = findPlan(state, clientId, planId);
+  if (!("plan" in found) || found.plan.refusals >= maxJournaledRefusals) return [];
+  const common = { runId: state.runId, round: state.round, atMs, planId, clientId };
+  return [{ type: "update-refused", ...common, code, message }];
+}
+
+/** A plan that was answered already stays as it is. */
+export function decideDecline(
+  state: RunMachineState,
+  clientId: ClientId,
+  planId: PlanId,
+  code: string,
+  reason: string,
+  atMs: number,
+): readonly RunEvent[] {
+  const found = findPlan(state, clientId, planId);
+  if (!("plan" in found) || !isAnswerable(state, found.plan)) return [];
+  return [{ type: "plan-declined", runId: state.runId, round: state.round, atMs, planId, clientId, code, reason }];
+}
+
+/** A client that had lost its slot is heard of again while its plan can still be answered. */
+export function decideReturn(state: RunMachineState, planId: PlanId, atMs: number): readonly RunEvent[] {
+  const plan = state.plans[planId];
+  if (plan?.status !== "dropped" || !isAnswerable(state, plan)) return [];
+  const { clientId } = plan;
+  return [{ type: "client-returned", runId: state.runId, round: state.round, atMs, planId, clientId }];
+}
+
+export function decideDrops(
+  state: RunMachineState,
+  silent: readonly { readonly planId: PlanId; readonly silentMs: number }[],
+  atMs: number,
+): readonly RunEvent[] {
+  return silent.flatMap(({ planId, silentMs }): RunEvent[] => {
+    const plan = state.plans[planId];
+    if (plan?.status !== "open") return [];
+    const { clientId } = plan;
+    return [{ type: "client-dropped", runId: state.runId, round: state.round, atMs, planId, clientId, silentMs }];
+  });
+}
+
+/** Whether an answer to the plan would still count. */
+export function isAnswerable(state: RunMachineState, plan: PlanState): boolean {
+  const phase = plan.kind === "train" ? "training" : "evaluating";
+  return state.status === "running" && state.phase === phase && (plan.status === "open" || plan.status === "dropped");
+}
+
+/** The client's plan to work on, where it has one: open, or dropped and still answerable. */
+export function answerablePlanOf(state: RunMachineState, clientId: ClientId): PlanState | undefined {
+  return plansOf(state).find((plan) => plan.clientId === clientId && isAnswerable(state, plan));
+}
+
+export function roundClosed(state: RunMachineState, planId: PlanId): FedLoraError {
+  const message = `plan ${planId} is over: run ${state.runId} is ${state.status} in round ${state.round}, ${state.phase}`;
+  const details = { runId: state.runId, round: String(state.round), phase: state.phase, state: state.status };
+  return new FedLoraError("round-closed", message, { details });
+}
+
+/** The acceptance that the plan has; undefined when an answer would be accepted now. */
+function findAcceptance(
+  state: RunMachineState,
+  clientId: ClientId,
+  planId: PlanId,
+  blobId: BlobId | "",
+  kind: "train" | "evaluate",
+): AcceptDecision | undefined {
+  const found = findPlan(state, clientId, planId);
+  const earlier =
+    "plan" in found
+      ? { sequence: found.plan.acceptance?.sequence ?? null, blobId: found.plan.acceptance?.blobId ?? "" }
+      : found.past;
+  if (earlier.sequence !== null) {
+    const round = "plan" in found ? state.round : found.past.round;
+    if (earlier.blobId === blobId) {
+      return { kind: "accepted-before", sequence: earlier.sequence, blobId: earlier.blobId as BlobId | "", round };
+    }
+    throw new FedLoraError(
+      "update-conflict",
+      `plan ${planId} was answered with blob ${earlier.blobId}, not ${blobId}`,
+      {
+        details: { planId, accepted: earlier.blobId, round: String(round) },
+      },
+    );
+  }
+  if (!("plan" in found) || !isAnswerable(state, found.plan)) throw roundClosed(state, planId);
+  if (found.plan.kind !== kind) {
+    throw new FedLoraError("request-invalid", `plan ${planId} asks to ${found.plan.kind}, not to ${kind}`);
+  }
+  return undefined;
+}
+
+function assertEvaluation({ task }: RunSpec, counts: EvaluationCounts | undefined): void {
+  const labels = task.kind === "sequence-classification" ? task.labels.length : 0;
+  const refuse = (what: string): never => {
+    throw new FedLoraError("update-metrics", `evaluation: ${what}`);
+  };
+  if (counts === undefined) return refuse("the counts are missing");
+  const { count, lossSum, confusion } = counts;
+  if (!Number.isFinite(count) || count < 0) refuse(`count ${count} must be finite and at least 0`);
+  if (!Number.isFinite(lossSum)) refuse(`lossSum ${lossSum} must be finite`);
+  if (confusion.length !== labels * labels) {
+    refuse(`confusion has ${confusion.length} entries, ${labels} x ${labels} are expected`);
+  }
+  if (!confusion.every((value) => Number.isFinite(value) && value >= 0)) {
+    refuse("confusion must hold finite numbers of at least 0");
+  }
+}

@@ -1,0 +1,174 @@
+import { FedLoraError } from "@fedlora/core";
+import type { ErrorCode, EvaluationCounts } from "@fedlora/core";
+
+import { mergeEvaluations, reachesTarget } from "./evaluation-result.js";
+import type { RunCommand } from "./run-reducer.js";
+import type { BlobRef, IssuedPlan, RunEvent } from "./run-events.js";
+import { acceptedPlans, isEvaluationDue, plansOf, quorumOf } from "./run-state.js";
+import type { RunMachineState } from "./run-state.js";
+
+/** Plans to have out or accepted in a round: the cohort's size times the over-selection, rounded up. */
+export function wantedPlans({ spec }: RunMachineState): number {
+  const { size, overSelection } = spec.cohort;
+  // 5 x 1.2 is 6, not 6.000000000000001 rounded up to 7.
+  return Math.ceil(size * overSelection - 1e-9);
+}
+
+/** Slots that nobody works on: every plan that is out or was accepted fills one. */
+export function vacancies(state: RunMachineState): number {
+  if (state.status !== "running" || state.phase !== "training") return 0;
+  const filled = plansOf(state).filter(({ status }) => status === "open" || status === "accepted").length;
+  return Math.max(0, state.wanted - filled);
+}
+
+export function decideStart(
+  state: RunMachineState,
+  command: RunCommand,
+  start: { readonly methodPhase: string; readonly plans: readonly IssuedPlan[] },
+  atMs: number,
+): readonly RunEvent[] {
+  if (!isCurrent(state, command, "selecting")) return [];
+  const { runId, round } = state;
+  return [{ type: "round-started", runId, round, atMs, wanted: wantedPlans(state), ...start }];
+}
+
+export function decideRefill(
+  state: RunMachineState,
+  command: RunCommand,
+  plans: readonly IssuedPlan[],
+  atMs: number,
+): readonly RunEvent[] {
+  if (!isCurrent(state, command, "training")) return [];
+  const { runId, round } = state;
+  return plans
+    .slice(0, vacancies(state))
+    .map((plan): RunEvent => ({ type: "slot-refilled", runId, round, atMs, plan }));
+}
+
+/** Closes with what there is when that is a quorum; else the run fails, to be resumed by its operator. */
+export function decideDeadline(state: RunMachineState, command: RunCommand, atMs: number): readonly RunEvent[] {
+  if (!isCurrent(state, command, "training")) return [];
+  const { runId, round, spec } = state;
+  const accepted = acceptedPlans(state).length;
+  const quorum = quorumOf(spec);
+  if (accepted >= quorum) return [{ type: "round-closed", runId, round, atMs, reason: "deadline" }];
+  const message =
+    `round ${round} had ${accepted} of at least ${quorum} updates after ${spec.deadlines.roundMs} ms ` +
+    `(${plansOf(state).length} plans issued)`;
+  return decideFailure(state, "round-failed", message, atMs);
+}
+
+/** Closes a round that has a quorum and nobody left to wait for. */
+export function decideUnfilled(state: RunMachineState, command: RunCommand, atMs: number): readonly RunEvent[] {
+  if (!isCurrent(state, command, "training") || !isUnfilled(state)) return [];
+  const { runId, round } = state;
+  return [{ type: "round-closed", runId, round, atMs, reason: "unfilled" }];
+}
+
+/** A quorum is there, not the whole cohort, and no plan is out. */
+export function isUnfilled(state: RunMachineState): boolean {
+  const isWaiting = plansOf(state).some(({ status }) => status === "open");
+  return !isWaiting && acceptedPlans(state).length >= quorumOf(state.spec);
+}
+
+export function decideCommit(
+  state: RunMachineState,
+  command: RunCommand,
+  result: {
+    readonly adapter: BlobRef;
+    readonly methodState: BlobRef;
+    readonly baseVersion: number;
+    readonly methodMetrics: Readonly<Record<string, number>>;
+    readonly bytesUp: number;
+    readonly bytesDown: number;
+  },
+  atMs: number,
+): readonly RunEvent[] {
+  if (!isCurrent(state, command, "aggregating")) return [];
+  const { runId, round, spec } = state;
+  const events: RunEvent[] = [{ type: "round-committed", runId, round, atMs, ...result }];
+  if (round >= spec.rounds && !isEvaluationDue(spec, round)) {
+    events.push({ type: "run-completed", runId, round, atMs, reason: "rounds" });
+  }
+  return events;
+}
+
+export function decideEvaluation(
+  state: RunMachineState,
+  command: RunCommand,
+  plans: readonly IssuedPlan[],
+  atMs: number,
+): readonly RunEvent[] {
+  if (!isCurrent(state, command, "committed")) return [];
+  const { runId, round } = state;
+  const started: RunEvent = { type: "evaluation-started", runId, round, atMs, plans };
+  return plans.length > 0 ? [started] : finishEvaluation(state, [], 0, { bytesUp: 0, bytesDown: 0 }, atMs);
+}
+
+/** Ends an evaluation with what was delivered. */
+export function decideEvaluated(
+  state: RunMachineState,
+  command: RunCommand,
+  bytes: { readonly bytesUp: number; readonly bytesDown: number },
+  atMs: number,
+): readonly RunEvent[] {
+  if (!isCurrent(state, command, "evaluating")) return [];
+  const accepted = acceptedPlans(state);
+  const counts = accepted.flatMap(({ acceptance }) => acceptance.metrics.evaluation ?? []);
+  return finishEvaluation(state, counts, plansOf(state).length - accepted.length, bytes, atMs);
+}
+
+export function decideFailure(
+  state: RunMachineState,
+  code: ErrorCode,
+  message: string,
+  atMs: number,
+): readonly RunEvent[] {
+  if (state.status !== "running") return [];
+  return [{ type: "run-failed", runId: state.runId, round: state.round, atMs, code, message }];
+}
+
+export function decideStop(
+  state: RunMachineState,
+  idempotencyKey: string,
+  reason: string,
+  atMs: number,
+): readonly RunEvent[] {
+  if (state.writeKeys.includes(idempotencyKey) || state.status === "stopped") return [];
+  if (state.status !== "running") throw wrongState(state, "stopped");
+  return [{ type: "run-stopped", runId: state.runId, round: state.round, atMs, idempotencyKey, reason }];
+}
+
+export function decideResume(state: RunMachineState, idempotencyKey: string, atMs: number): readonly RunEvent[] {
+  if (state.writeKeys.includes(idempotencyKey) || state.status === "running") return [];
+  if (state.status === "completed" || state.rounds.length >= state.spec.rounds) throw wrongState(state, "resumed");
+  return [{ type: "run-resumed", runId: state.runId, round: state.round, atMs, idempotencyKey }];
+}
+
+function finishEvaluation(
+  state: RunMachineState,
+  counts: readonly EvaluationCounts[],
+  missing: number,
+  bytes: { readonly bytesUp: number; readonly bytesDown: number },
+  atMs: number,
+): readonly RunEvent[] {
+  const { runId, round, spec } = state;
+  const evaluation = mergeEvaluations(spec.task, counts) ?? null;
+  const events: RunEvent[] = [{ type: "round-evaluated", runId, round, atMs, evaluation, missing, ...bytes }];
+  const isTarget = evaluation !== null && reachesTarget(spec, evaluation);
+  if (isTarget || round >= spec.rounds) {
+    events.push({ type: "run-completed", runId, round, atMs, reason: isTarget ? "target" : "rounds" });
+  }
+  return events;
+}
+
+/** What was begun for another round, attempt or phase no longer counts. */
+function isCurrent(state: RunMachineState, { round, attempt }: RunCommand, phase: string): boolean {
+  return state.status === "running" && state.phase === phase && state.round === round && state.attempt === attempt;
+}
+
+function wrongState(state: RunMachineState, wish: string): FedLoraError {
+  return new FedLoraError("run-state", `run ${state.runId} is ${state.status} and cannot be ${wish}`, {
+    details: { runId: state.runId, state: state.status },
+  });
+}

@@ -1,0 +1,75 @@
+import { retirePlans } from "./reduce-plans.js";
+import { selectNext } from "./reduce-evaluation.js";
+import type { RunEventOf } from "./run-events.js";
+import { maxWriteKeys } from "./run-state.js";
+import type { RunMachineState } from "./run-state.js";
+
+type LifecycleEvent = RunEventOf<"run-stopped" | "run-resumed" | "run-completed" | "run-failed">;
+
+export function createRunState(event: RunEventOf<"run-created">): RunMachineState {
+  const created: RunMachineState = {
+    runId: event.runId,
+    spec: event.spec,
+    createdMs: event.atMs,
+    createKey: event.idempotencyKey,
+    status: "running",
+    phase: "selecting",
+    reason: "",
+    round: 1,
+    attempt: 1,
+    deadlineAtMs: null,
+    phaseSinceMs: event.atMs,
+    roundStartedMs: event.atMs,
+    methodPhase: "",
+    wanted: 0,
+    closeReason: null,
+    plans: {},
+    pastPlans: {},
+    initialAdapter: event.adapter,
+    adapter: event.adapter,
+    methodState: null,
+    baseVersion: 0,
+    rounds: [],
+    bestRound: 0,
+    participants: {},
+    writeKeys: [],
+    sequence: event.sequence,
+  };
+  return selectNext(created, event.atMs);
+}
+
+/** The ends of a run, and its return from two of them. */
+export function reduceLifecycle(state: RunMachineState, event: LifecycleEvent): RunMachineState {
+  switch (event.type) {
+    case "run-stopped":
+      return {
+        ...end(state, event.atMs, event.reason === "" ? "stopped" : event.reason),
+        status: "stopped",
+        writeKeys: withKey(state, event.idempotencyKey),
+      };
+    case "run-failed":
+      return { ...end(state, event.atMs, event.message), status: "failed", phase: "failed" };
+    case "run-completed": {
+      const reason = event.reason === "target" ? `round ${event.round} reached the target` : "";
+      return { ...end(state, event.atMs, reason), status: "completed", phase: "committed" };
+    }
+    case "run-resumed":
+      return selectNext(
+        {
+          ...state,
+          status: "running",
+          attempt: state.attempt + 1,
+          writeKeys: withKey(state, event.idempotencyKey),
+        },
+        event.atMs,
+      );
+  }
+}
+
+function end(state: RunMachineState, atMs: number, reason: string): RunMachineState {
+  return { ...retirePlans(state), deadlineAtMs: null, phaseSinceMs: atMs, reason };
+}
+
+function withKey(state: RunMachineState, key: string): readonly string[] {
+  return [...state.writeKeys, key].slice(-maxWriteKeys);
+}

@@ -1,0 +1,62 @@
+import type { BaseModelHash, ClientId, RunId } from "@fedlora/core";
+
+import type { CapabilityReport } from "../service.js";
+import type { BlobRef } from "./run-events.js";
+
+/** Facts that belong to no run. */
+export type RegistryEvent =
+  | {
+      readonly type: "client-enrolled";
+      readonly atMs: number;
+      readonly clientId: ClientId;
+      readonly name: string;
+      /** Raw Ed25519 key, lower-case hex. */
+      readonly publicKey: string;
+      readonly baseModelHashes: readonly BaseModelHash[];
+      readonly capability: CapabilityReport;
+    }
+  | {
+      readonly type: "model-registered";
+      readonly atMs: number;
+      readonly hash: BaseModelHash;
+      readonly manifest: BlobRef;
+    };
+
+export interface EnrolledClient {
+  readonly name: string;
+  readonly publicKey: string;
+  readonly baseModelHashes: readonly BaseModelHash[];
+  readonly capability: CapabilityReport;
+  readonly enrolledMs: number;
+}
+
+/** Clients and models that the coordinator knows; a plain JSON value. */
+export interface RegistryState {
+  readonly clients: Readonly<Record<ClientId, EnrolledClient>>;
+  readonly models: Readonly<Record<BaseModelHash, BlobRef>>;
+}
+
+export const emptyRegistry: RegistryState = { clients: {}, models: {} };
+
+export function reduceRegistry(state: RegistryState, event: RegistryEvent): RegistryState {
+  switch (event.type) {
+    case "client-enrolled": {
+      const { clientId, name, publicKey, baseModelHashes, capability, atMs } = event;
+      const enrolledMs = state.clients[clientId]?.enrolledMs ?? atMs;
+      const client = { name, publicKey, baseModelHashes, capability, enrolledMs };
+      return { ...state, clients: { ...state.clients, [clientId]: client } };
+    }
+    case "model-registered":
+      return { ...state, models: { ...state.models, [event.hash]: event.manifest } };
+  }
+}
+
+export function isRegistryEvent(event: { readonly type: string }): event is RegistryEvent {
+  return event.type === "client-enrolled" || event.type === "model-registered";
+}
+
+/** What the registry's snapshot holds: itself, and which runs have snapshots of their own. */
+export interface RegistrySnapshot {
+  readonly registry: RegistryState;
+  readonly runs: readonly RunId[];
+}

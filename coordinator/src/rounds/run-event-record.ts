@@ -1,0 +1,59 @@
+import type { RunEventRecord } from "../service.js";
+import type { SequencedRunEvent } from "./run-events.js";
+
+/** A journaled fact as watchers see it; docs/reference/run-events.md lists kinds and data. */
+export function toRunEventRecord(event: SequencedRunEvent): RunEventRecord {
+  const { sequence, round, atMs } = event;
+  const clientId = "clientId" in event ? event.clientId : event.type === "slot-refilled" ? event.plan.clientId : "";
+  return { sequence, kind: event.type, round, clientId, atMs, data: dataOf(event) };
+}
+
+function dataOf(event: SequencedRunEvent): Readonly<Record<string, unknown>> {
+  switch (event.type) {
+    case "run-created":
+      return { name: event.spec.name, method: event.spec.method.name, rounds: event.spec.rounds };
+    case "round-started":
+      return {
+        wanted: event.wanted,
+        methodPhase: event.methodPhase,
+        cohort: event.plans.map(({ clientId, planId }) => ({ clientId, planId })),
+      };
+    case "slot-refilled":
+      return { planId: event.plan.planId };
+    case "plan-declined":
+      return { planId: event.planId, code: event.code, reason: event.reason };
+    case "client-dropped":
+      return { planId: event.planId, silentMs: event.silentMs };
+    case "client-returned":
+      return { planId: event.planId };
+    case "update-accepted": {
+      const { planId, blobId, bytes, updateNorm, metrics } = event;
+      const { numExamples, numSteps, trainLoss, trainMs } = metrics;
+      return { planId, blobId, bytes, updateNorm, numExamples, numSteps, trainLoss: trainLoss ?? null, trainMs };
+    }
+    case "update-refused":
+      return { planId: event.planId, code: event.code, message: event.message };
+    case "round-closed":
+      return { reason: event.reason };
+    case "round-committed": {
+      const { adapter, baseVersion, methodMetrics, bytesUp, bytesDown } = event;
+      return { adapterBlobId: adapter.id, adapterBytes: adapter.size, baseVersion, methodMetrics, bytesUp, bytesDown };
+    }
+    case "evaluation-started":
+      return { clients: event.plans.map(({ clientId, planId }) => ({ clientId, planId })) };
+    case "evaluation-accepted":
+      return { planId: event.planId, evaluation: event.metrics.evaluation ?? null };
+    case "round-evaluated": {
+      const { evaluation, missing, bytesUp, bytesDown } = event;
+      return { evaluation, missing, bytesUp, bytesDown };
+    }
+    case "run-stopped":
+      return { reason: event.reason };
+    case "run-resumed":
+      return {};
+    case "run-completed":
+      return { reason: event.reason };
+    case "run-failed":
+      return { code: event.code, message: event.message };
+  }
+}

@@ -1,0 +1,108 @@
+import type { BlobId, ClientId, ErrorCode, PlanId, RunId, RunSpec, UpdateMetrics } from "@fedlora/core";
+
+import type { EvaluationResult } from "../service.js";
+
+export interface BlobRef {
+  readonly id: BlobId;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/** A plan as it was issued: what the client is told, and what its answer is held against. */
+export interface IssuedPlan {
+  readonly planId: PlanId;
+  readonly clientId: ClientId;
+  readonly instructions: BlobRef;
+  /** What the client downloads of the global adapter. */
+  readonly download: BlobRef;
+  readonly frozen: readonly BlobRef[];
+  /** Most bytes that the update's file may have; 0 for an evaluation. */
+  readonly uploadBytes: number;
+  /** L2 bound on the update; null: none. */
+  readonly maxNorm: number | null;
+  /** Factor on the weight of an update of the current round, from the method. */
+  readonly weightFactor: number;
+}
+
+/** Why training ended: enough updates, no time left, or nobody left to wait for. */
+export type CloseReason = "complete" | "deadline" | "unfilled";
+
+interface Common {
+  readonly runId: RunId;
+  /** When it happened, milliseconds since the Unix epoch by the coordinator's clock. */
+  readonly atMs: number;
+  /** 0 before the first round. */
+  readonly round: number;
+}
+
+interface OfPlan extends Common {
+  readonly planId: PlanId;
+  readonly clientId: ClientId;
+}
+
+/**
+ * The facts of a run, as the journal keeps them. The meaning of one never changes; what is new gets a new type, and
+ * `reducerVersion` counts up when the reducer reads an old one differently.
+ */
+export type RunEvent =
+  | (Common & {
+      readonly type: "run-created";
+      readonly idempotencyKey: string;
+      readonly spec: RunSpec;
+      /** The adapter of round 0. */
+      readonly adapter: BlobRef;
+    })
+  | (Common & {
+      readonly type: "round-started";
+      /** `method.phase` of this round. */
+      readonly methodPhase: string;
+      /** Plans to keep out or accepted: size x over-selection. */
+      readonly wanted: number;
+      readonly plans: readonly IssuedPlan[];
+    })
+  | (Common & { readonly type: "slot-refilled"; readonly plan: IssuedPlan })
+  | (OfPlan & { readonly type: "plan-declined"; readonly code: string; readonly reason: string })
+  | (OfPlan & { readonly type: "client-dropped"; readonly silentMs: number })
+  | (OfPlan & { readonly type: "client-returned" })
+  | (OfPlan & {
+      readonly type: "update-accepted";
+      readonly blobId: BlobId;
+      readonly bytes: number;
+      readonly updateNorm: number;
+      readonly metrics: UpdateMetrics;
+      /** What the update counts with in the aggregation, before normalisation. */
+      readonly weight: number;
+    })
+  | (OfPlan & { readonly type: "update-refused"; readonly code: ErrorCode; readonly message: string })
+  | (Common & { readonly type: "round-closed"; readonly reason: CloseReason })
+  | (Common & {
+      readonly type: "round-committed";
+      readonly adapter: BlobRef;
+      readonly methodState: BlobRef;
+      readonly baseVersion: number;
+      readonly methodMetrics: Readonly<Record<string, number>>;
+      readonly bytesUp: number;
+      readonly bytesDown: number;
+    })
+  | (Common & { readonly type: "evaluation-started"; readonly plans: readonly IssuedPlan[] })
+  | (OfPlan & { readonly type: "evaluation-accepted"; readonly metrics: UpdateMetrics })
+  | (Common & {
+      readonly type: "round-evaluated";
+      /** Null when nobody delivered. */
+      readonly evaluation: EvaluationResult | null;
+      /** Plans that brought nothing. */
+      readonly missing: number;
+      readonly bytesUp: number;
+      readonly bytesDown: number;
+    })
+  | (Common & { readonly type: "run-stopped"; readonly idempotencyKey: string; readonly reason: string })
+  | (Common & { readonly type: "run-resumed"; readonly idempotencyKey: string })
+  | (Common & { readonly type: "run-completed"; readonly reason: "rounds" | "target" })
+  | (Common & { readonly type: "run-failed"; readonly code: ErrorCode; readonly message: string });
+
+export type RunEventType = RunEvent["type"];
+
+/** An event with its place in the journal. */
+export type SequencedRunEvent = RunEvent & { readonly sequence: number };
+
+export type RunEventOf<Type extends RunEventType> = Extract<SequencedRunEvent, { readonly type: Type }>;

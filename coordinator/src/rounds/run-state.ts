@@ -1,0 +1,138 @@
+import type { BlobId, ClientId, PlanId, PlanKind, RunId, RunSpec, UpdateMetrics } from "@fedlora/core";
+
+import type { EvaluationResult, RoundPhase, RunState } from "../service.js";
+import type { BlobRef, CloseReason, IssuedPlan } from "./run-events.js";
+
+/** Counts up when the reducer would make another state of the same events; snapshots of another version are not used. */
+export const reducerVersion = 1;
+
+export interface Acceptance {
+  /** Journal sequence; what the receipt names. */
+  readonly sequence: number;
+  /** Empty for an evaluation. */
+  readonly blobId: BlobId | "";
+  readonly bytes: number;
+  readonly metrics: UpdateMetrics;
+  readonly weight: number;
+}
+
+/** A plan of the stage that is going on. A dropped one may still deliver while its round trains. */
+export interface PlanState extends IssuedPlan {
+  readonly kind: PlanKind;
+  readonly status: "open" | "accepted" | "declined" | "dropped";
+  readonly refusals: number;
+  readonly acceptance: Acceptance | null;
+}
+
+/** What is left of a plan when its stage is over: enough to answer a client that asks once more. */
+export interface PastPlan {
+  readonly clientId: ClientId;
+  readonly round: number;
+  readonly sequence: number | null;
+  readonly blobId: BlobId | "";
+}
+
+export interface RoundRecord {
+  readonly round: number;
+  readonly startedMs: number;
+  readonly committedMs: number;
+  readonly closeReason: CloseReason;
+  readonly planned: number;
+  readonly accepted: number;
+  readonly refused: number;
+  readonly declined: number;
+  readonly dropouts: number;
+  readonly trainLoss: number | null;
+  readonly evaluation: EvaluationResult | null;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  readonly adapter: BlobRef;
+  readonly instructions: BlobRef;
+  readonly methodMetrics: Readonly<Record<string, number>>;
+  /** Update blobs that the run keeps; empty unless `keepUpdates`. */
+  readonly keptUpdates: readonly BlobId[];
+}
+
+/** Everything about a run that outlives the process; a plain JSON value, made by `reduce` alone. */
+export interface RunMachineState {
+  readonly runId: RunId;
+  readonly spec: RunSpec;
+  readonly createdMs: number;
+  /** Idempotency key of the write that created it. */
+  readonly createKey: string;
+  readonly status: RunState;
+  readonly phase: RoundPhase;
+  /** In words: why it waits, stopped or failed; empty when there is nothing to say. */
+  readonly reason: string;
+  /** The round that is going on, or the last one. */
+  readonly round: number;
+  /** Counts the resumptions, so that what was begun before one is not taken for what comes after. */
+  readonly attempt: number;
+  /** End of the present wait; null when it has none. */
+  readonly deadlineAtMs: number | null;
+  /** When the present phase began. */
+  readonly phaseSinceMs: number;
+  readonly roundStartedMs: number;
+  readonly methodPhase: string;
+  readonly wanted: number;
+  readonly closeReason: CloseReason | null;
+  readonly plans: Readonly<Record<PlanId, PlanState>>;
+  readonly pastPlans: Readonly<Record<PlanId, PastPlan>>;
+  readonly initialAdapter: BlobRef;
+  /** The global adapter after the last commit. */
+  readonly adapter: BlobRef;
+  /** Null: the method's initial state. */
+  readonly methodState: BlobRef | null;
+  readonly baseVersion: number;
+  readonly rounds: readonly RoundRecord[];
+  /** Round with the best evaluation so far; 0: none was evaluated. */
+  readonly bestRound: number;
+  /** The last round that each client was given a plan in. */
+  readonly participants: Readonly<Record<ClientId, number>>;
+  /** Idempotency keys of the latest admin writes. */
+  readonly writeKeys: readonly string[];
+  /** Of the last event that was applied. */
+  readonly sequence: number;
+}
+
+/** How many plans `pastPlans` remembers at most. */
+export const maxPastPlans = 5000;
+export const maxWriteKeys = 100;
+
+export function plansOf(state: RunMachineState): readonly PlanState[] {
+  return Object.values(state.plans);
+}
+
+export function acceptedPlans(state: RunMachineState): readonly (PlanState & { readonly acceptance: Acceptance })[] {
+  return plansOf(state).filter(
+    (plan): plan is PlanState & { readonly acceptance: Acceptance } => plan.acceptance !== null,
+  );
+}
+
+/** Updates needed at the deadline: the spec's quorum, by default half of the cohort's size, rounded up. */
+export function quorumOf({ cohort }: RunSpec): number {
+  return cohort.quorum ?? Math.ceil(cohort.size / 2);
+}
+
+export function isEvaluationDue(spec: RunSpec, round: number): boolean {
+  const { every } = spec.evaluation;
+  return every > 0 && (round % every === 0 || round === spec.rounds);
+}
+
+/** Blobs that the run needs, now or for a restart. */
+export function* referencedBlobs(state: RunMachineState): Iterable<BlobId> {
+  yield state.initialAdapter.id;
+  yield state.adapter.id;
+  if (state.methodState !== null) yield state.methodState.id;
+  for (const { adapter, instructions, keptUpdates } of state.rounds) {
+    yield adapter.id;
+    yield instructions.id;
+    yield* keptUpdates;
+  }
+  for (const { instructions, download, frozen, acceptance } of plansOf(state)) {
+    yield instructions.id;
+    yield download.id;
+    for (const { id } of frozen) yield id;
+    if (acceptance !== null && acceptance.blobId !== "") yield acceptance.blobId;
+  }
+}
