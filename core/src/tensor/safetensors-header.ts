@@ -132,8 +132,8 @@ function readEntry(name: string, value: StrictJson, dataOffset: number): Safeten
   if (begin === undefined || end === undefined || offsets.length !== 2) {
     return invalid(`tensor "${name}" needs two data_offsets, got ${offsets.length}`);
   }
-  // Beyond 2^53 the product is only near; it then differs from every safe difference or is refused here.
-  if (!Number.isSafeInteger(byteLength) || end - begin !== byteLength) {
+  // Beyond 2^53 the product is inexact, but larger than any difference of two safe integers, so it is refused here.
+  if (end - begin !== byteLength) {
     invalid(
       `tensor "${name}" of ${dtype} [${shape.join(", ")}] needs ${byteLength} bytes, its offsets give ${end - begin}`,
     );
