@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { clientCommand } from "./commands/client.js";
 import { compileCommand } from "./commands/compile.js";
+import { demoDataCommand } from "./commands/demo-data.js";
 import { demoCommand } from "./commands/demo.js";
 import { doctorCommand } from "./commands/doctor.js";
 import { exportCommand } from "./commands/export.js";
@@ -24,5 +25,6 @@ export function createProgram(version: string): Command {
     .addCommand(methodsCommand())
     .addCommand(compileCommand())
     .addCommand(doctorCommand())
-    .addCommand(demoCommand());
+    .addCommand(demoCommand())
+    .addCommand(demoDataCommand());
 }

@@ -39,3 +39,8 @@ export type {
   PollAnswer,
   Transport,
 } from "./transport/transport.js";
+// --- administration
+export { AdminClient } from "./admin/admin-client.js";
+export type { AdminClientOptions } from "./admin/admin-client.js";
+export type { EngineName, EngineOptions } from "./engine/engine.js";
+export { compileRun } from "./train/compile-run.js";

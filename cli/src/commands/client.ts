@@ -24,21 +24,39 @@ interface ClientOptions {
   readonly insecure?: boolean;
 }
 
-const engines = ["auto", "onnxruntime-cpu", "onnxruntime-webgpu", "onnxruntime-cuda", "onnxruntime-web", "tfjs-node-gpu", "tfjs-node", "tfjs-wasm", "tfjs-cpu"];
+const engines = [
+  "auto",
+  "onnxruntime-cpu",
+  "onnxruntime-webgpu",
+  "onnxruntime-cuda",
+  "onnxruntime-web",
+  "tfjs-node-gpu",
+  "tfjs-node",
+  "tfjs-wasm",
+  "tfjs-cpu",
+];
 
 /** `fedlora client`: takes part in a run with the mail, notes or records of a JSON-lines file. */
 export function clientCommand(): Command {
   return withJson(withCoordinator(new Command("client")))
     .description("train on local data for a coordinator's runs")
     .requiredOption("-m, --model <folder>", "base-model folder: config.json, safetensors, tokenizer.json")
-    .requiredOption("-d, --data <file>", 'training examples as JSON lines: {"text", "label"}, {"text"} or {"prompt", "completion"}')
+    .requiredOption(
+      "-d, --data <file>",
+      'training examples as JSON lines: {"text", "label"}, {"text"} or {"prompt", "completion"}',
+    )
     .option("-e, --evaluation <file>", "held-out examples for federated evaluation")
     .requiredOption("-s, --state <folder>", "folder for keys, caches and unfinished work")
     .option("-n, --name <text>", "name that the operator sees; default: the data file's folder")
     .option("-r, --run <id>", "take part in this run only")
-    .addOption(new Option("--engine <name>", "training engine; auto measures what is there").choices(engines).default("auto"))
+    .addOption(
+      new Option("--engine <name>", "training engine; auto measures what is there").choices(engines).default("auto"),
+    )
     .option("--threads <n>", "threads of the engine", wholeNumber("--threads", 1, 1024))
-    .option("--policy <file>", "owner's policy (YAML or JSON): methods, baseModels, maxDownloadBytes, maxUploadBytes, hours")
+    .option(
+      "--policy <file>",
+      "owner's policy (YAML or JSON): methods, baseModels, maxDownloadBytes, maxUploadBytes, hours",
+    )
     .option("--insecure", "allow plaintext to another host than loopback")
     .action(runClient);
 }
@@ -87,9 +105,10 @@ function readPolicy(path: string): OwnerPolicy {
     throw new FedLoraError("file-missing", `policy file "${path}" cannot be read`, { cause });
   }
   const parsed = policySchema.safeParse(parse(text));
-  if (!parsed.success) throw new FedLoraError("config-invalid", `policy file "${path}": ${z.prettifyError(parsed.error)}`);
+  if (!parsed.success)
+    throw new FedLoraError("config-invalid", `policy file "${path}": ${z.prettifyError(parsed.error)}`);
   // Absent and undefined are the same to a reader of the policy, but not to the type checker.
-  return Object.fromEntries(Object.entries(parsed.data).filter(([, value]) => value !== undefined)) as OwnerPolicy;
+  return Object.fromEntries(Object.entries(parsed.data).filter(([, value]) => value !== undefined));
 }
 
 function describe(event: ClientEvent, output: Output): void {

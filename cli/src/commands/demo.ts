@@ -7,13 +7,23 @@ import { interruptSignal, wholeNumber, withJson } from "./shared.js";
 export function demoCommand(): Command {
   return withJson(new Command("demo"))
     .description("train a spam filter over four mailboxes that never leave their processes")
-    .option("--seed <n>", "seed of the split, the initial adapter and the training", wholeNumber("--seed", 0, 2 ** 32 - 1), 0)
+    .option(
+      "--seed <n>",
+      "seed of the split, the initial adapter and the training",
+      wholeNumber("--seed", 0, 2 ** 32 - 1),
+      0,
+    )
     .option("-o, --out <folder>", "where the adapter is written", ".fedlora/demo/adapter")
     .action(async (options: { json?: boolean; seed: number; out: string }) => {
       const { runSpamDemo } = await import("@fedlora/simulations");
       const launcher = fileURLToPath(new URL("../../bin/fedlora.js", import.meta.url));
       const output = createOutput(options.json === true);
-      const result = await runSpamDemo({ launcher, seed: options.seed, adapterFolder: options.out, signal: interruptSignal() });
+      const result = await runSpamDemo({
+        launcher,
+        seed: options.seed,
+        adapterFolder: options.out,
+        signal: interruptSignal(),
+      });
       output.print(output.json ? JSON.stringify(result.report) : result.text);
     });
 }

@@ -9,25 +9,22 @@ export function methodsCommand(): Command {
     .action(async (options: { json?: boolean }) => {
       const { builtinMethods } = await import("@fedlora/aggregators");
       const output = createOutput(options.json === true);
-      const described = builtinMethods.map(({ name, version, paper, summary, capabilities }) => ({
-        name,
-        version,
-        paper,
-        summary,
-        capabilities,
-      }));
-      if (output.json) output.print(JSON.stringify(described));
-      else {
-        const rows = described.map(({ name, capabilities, summary }) => [
-          name,
-          capabilities.sees,
-          capabilities.exact ? "yes" : "no",
-          capabilities.ranks,
-          capabilities.codecs.join(" "),
-          capabilities.weightings.join(" "),
-          summary,
-        ]);
-        output.print(table(["method", "sees", "exact", "ranks", "codecs", "weightings", "what it does"], rows));
+      const described = [...builtinMethods.values()].map(({ name, version, paper, summary, capabilities }) => {
+        return { name, version, paper, summary, capabilities };
+      });
+      if (output.json) {
+        output.print(JSON.stringify(described));
+        return;
       }
+      const rows = described.map(({ name, capabilities, summary }) => [
+        name,
+        capabilities.sees,
+        capabilities.exact ? "yes" : "no",
+        capabilities.ranks,
+        capabilities.codecs.join(" "),
+        capabilities.weightings.join(" "),
+        summary,
+      ]);
+      output.print(table(["method", "sees", "exact", "ranks", "codecs", "weightings", "what it does"], rows));
     });
 }

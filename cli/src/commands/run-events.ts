@@ -1,4 +1,4 @@
-import type { RunEventRecord } from "@fedlora/client-sdk";
+import type { RunEventRecord } from "@fedlora/proto";
 
 /** One line per event: time, round, kind, client and the facts of the event as `key=value`. */
 export function describeEvent(event: RunEventRecord): string {

