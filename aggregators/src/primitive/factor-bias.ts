@@ -23,15 +23,15 @@ interface SampleState {
   samples: Sample[];
 }
 
-/** Multiply-adds that one module's Gram matrices may cost: some 50 ms. */
-const maxWork = 2 ** 25;
+/** Multiply-adds that the Gram matrices of a round may cost: about a second. */
+const maxWork = 2 ** 30;
 
 /**
  * How far the mean of the factors is from the mean of the products, module by module:
  * sum p_k B_k A_k - Bbar Abar = sum p_k (B_k - Bbar)(A_k - Abar), the cross-covariance of the factors over the clients.
  *
  * It needs each update, so it is measured on a sample: the updates with the smallest ids, at most `maxClients`, fewer
- * for large modules (the work grows with the square of clients x rank). Updates are deltas against the global adapter.
+ * for large adapters (the work grows with the square of clients x rank), none where not even two are affordable. Updates are deltas against the global adapter.
  * The state holds the sampled factors of the groups under way, 4 rank (dIn + dOut) bytes per client, no dense product.
  */
 export function factorBiasPass(
@@ -46,35 +46,32 @@ export function factorBiasPass(
     if (found === undefined) throw new FedLoraError("internal", `group "${module}" has no factors`);
     return found;
   };
-  const sampleSize = (module: string): number => Math.min(maxClients, affordableClients(factors(module)));
-  const keep = (samples: readonly Sample[], module: string): Sample[] =>
-    samples.toSorted((x, y) => (x.id < y.id ? -1 : 1)).slice(0, sampleSize(module));
-
-  const kept = groups.filter((group) => group.factors !== undefined && sampleSize(group.name) >= 2);
+  const sampleSize = Math.min(maxClients, affordableClients([...factorsOf.values()]));
+  const keep = (samples: readonly Sample[]): Sample[] =>
+    samples.toSorted((x, y) => (x.id < y.id ? -1 : 1)).slice(0, sampleSize);
   return {
     name,
-    groups: kept,
+    groups: sampleSize < 2 ? [] : groups.filter((group) => group.factors !== undefined),
     init: () => ({ samples: [] }),
     fold(state, update, group) {
       const last = state.samples.at(-1);
-      const isFull = state.samples.length >= sampleSize(group.name);
+      const isFull = state.samples.length >= sampleSize;
       if (update.weight === 0 || (isFull && last !== undefined && last.id < update.id)) return;
       const { a, b } = factors(group.name);
       const { id, weight } = update;
       // The view's array is only valid until its next call.
       const sample = { id, weight, a: update.tensor(a.name).slice(), b: update.tensor(b.name).slice() };
-      state.samples = keep([...state.samples, sample], group.name);
+      state.samples = keep([...state.samples, sample]);
     },
     merge(into, other) {
-      into.samples = [...into.samples, ...other.samples].toSorted((x, y) => (x.id < y.id ? -1 : 1));
+      into.samples = keep([...into.samples, ...other.samples]);
     },
     seal(state, group) {
-      const samples = keep(state.samples, group.name);
-      return samples.length === 0 ? undefined : biasOf(samples, factors(group.name), global);
+      return state.samples.length === 0 ? undefined : biasOf(state.samples, factors(group.name), global);
     },
     stateBytes(group) {
       const { a, b } = factors(group.name);
-      return 4 * sampleSize(group.name) * (elementCount(a.shape) + elementCount(b.shape));
+      return 4 * sampleSize * (elementCount(a.shape) + elementCount(b.shape));
     },
   };
 }
@@ -88,14 +85,17 @@ export function relativeBias(parts: Iterable<FactorBias | undefined>): number | 
   return residual === 0 ? 0 : Math.sqrt(residual / ideal);
 }
 
-function affordableClients({ a, b }: { a: TensorSpec; b: TensorSpec }): number {
-  const rank = a.shape[0] ?? 0;
-  const width = (a.shape[1] ?? 0) + (b.shape[0] ?? 0);
-  return Math.floor(Math.sqrt((2 * maxWork) / (rank * rank * width))) - 1;
+/** ((clients + 1) rank)^2 (dIn + dOut) / 2 multiply-adds per module. */
+function affordableClients(modules: readonly { a: TensorSpec; b: TensorSpec }[]): number {
+  const perSquare = modules.reduce((sum, { a, b }) => {
+    const [rank = 0, dIn = 0] = a.shape;
+    return sum + (rank * rank * (dIn + (b.shape[0] ?? 0))) / 2;
+  }, 0);
+  return Math.floor(Math.sqrt(maxWork / perSquare)) - 1;
 }
 
 /**
- * Stacks sqrt-free: block 0 is the mean pair (Bbar, Abar), block k the centred pair (p_k (B_k - Bbar), A_k - Abar).
+ * Stacks factors: block 0 is the mean pair (Bbar, Abar), block k the centred pair (p_k (B_k - Bbar), A_k - Abar).
  * All blocks together multiply to sum p_k B_k A_k, those from 1 on to the residual, without cancellation.
  */
 function biasOf(samples: readonly Sample[], factors: { a: TensorSpec; b: TensorSpec }, global: StateDict): FactorBias {
