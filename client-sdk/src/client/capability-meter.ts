@@ -1,4 +1,5 @@
-import { codecs, supportedDirectives } from "@fedlora/core";
+import { codecs, sha256Hex, supportedDirectives } from "@fedlora/core";
+import { limits } from "@fedlora/proto";
 import { totalmem } from "node:os";
 import type { ClientCapabilityReport } from "../transport/transport.js";
 
@@ -9,7 +10,10 @@ export class CapabilityMeter {
   #uploadBytesPerSecond: number | undefined;
 
   constructor(engine: { readonly name: string; readonly fingerprint: string }) {
-    this.#engine = engine;
+    const { name, fingerprint } = engine;
+    // Only whether two fingerprints are equal counts, so a hash stands for one that is too long to travel.
+    const short = fingerprint.length <= limits.nameChars ? fingerprint : sha256Hex(new TextEncoder().encode(fingerprint));
+    this.#engine = { name, fingerprint: short };
   }
 
   measuredStep(stepMs: number): void {
@@ -21,14 +25,13 @@ export class CapabilityMeter {
   }
 
   report(): ClientCapabilityReport {
-    const { name, fingerprint } = this.#engine;
     return {
       // A container's limit, where there is one, is what this process can really have.
       memoryBytes: Math.min(totalmem(), process.constrainedMemory() || Infinity),
       stepMs: this.#stepMs,
       uploadBytesPerSecond: this.#uploadBytesPerSecond,
-      engine: name,
-      engineFingerprint: fingerprint,
+      engine: this.#engine.name,
+      engineFingerprint: this.#engine.fingerprint,
       directives: supportedDirectives,
       codecs: [...codecs.keys()],
       maxRank: undefined,
