@@ -158,7 +158,7 @@ function findAcceptance(
   if (earlier.sequence !== null) {
     const round = "plan" in found ? state.round : found.past.round;
     if (earlier.blobId === blobId) {
-      return { kind: "accepted-before", sequence: earlier.sequence, blobId: earlier.blobId as BlobId | "", round };
+      return { kind: "accepted-before", sequence: earlier.sequence, blobId: earlier.blobId, round };
     }
     throw new FedLoraError(
       "update-conflict",

@@ -87,6 +87,9 @@ export class EventFeed {
     const stop = (): void => subscriber.wake();
     signal.addEventListener("abort", stop);
     let last = after;
+    // While this generator stood still at a yield, anything may have happened.
+    const isAborted = (): boolean => signal.aborted;
+    const hasMore = (): boolean => subscriber.hasGap || subscriber.facts.length > 0;
     try {
       while (!signal.aborted && !this.#isClosed) {
         const woken = new Promise<void>((resolve) => (subscriber.wake = resolve));
@@ -96,7 +99,7 @@ export class EventFeed {
             if (event.runId !== runId) continue;
             yield toRunEventRecord({ ...event, sequence } as unknown as SequencedRunEvent);
             last = sequence;
-            if (signal.aborted) return;
+            if (isAborted()) return;
           }
           continue;
         }
@@ -110,8 +113,8 @@ export class EventFeed {
           last = record.sequence;
         }
         yield* latest;
-        if (facts.length + latest.length > 0 || subscriber.facts.length > 0) continue;
-        if (subscriber.isOver && !subscriber.hasGap) return;
+        if (facts.length + latest.length > 0 || hasMore()) continue;
+        if (subscriber.isOver) return;
         await woken;
       }
     } finally {

@@ -170,8 +170,11 @@ export class RunDriver {
           return;
         }
         this.#note = `${error.message}; trying again`;
-        await this.parts.clock.sleep(retryMs, signal).catch(() => undefined);
-        if (signal.aborted) return;
+        const isOver = await this.parts.clock.sleep(retryMs, signal).then(
+          () => false,
+          () => true,
+        );
+        if (isOver) return;
       }
     }
   }
