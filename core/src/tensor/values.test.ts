@@ -10,9 +10,9 @@ const tensorOf = (dtype: DType, values: ArrayBufferView & { length: number }): T
   bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
 });
 
-/** The same tensor at an odd address. */
+/** The same tensor at an odd address, as a Buffer: its slice() would not copy. */
 const misplaced = (tensor: Tensor): Tensor => {
-  const buffer = new Uint8Array(tensor.bytes.byteLength + 1);
+  const buffer = Buffer.alloc(tensor.bytes.byteLength + 1);
   buffer.set(tensor.bytes, 1);
   return { ...tensor, bytes: buffer.subarray(1) };
 };

@@ -90,6 +90,7 @@ function firstWithAllBits(words: Uint32Array | Uint16Array, exponent: number): n
 
 /** Arguments of a typed array over the bytes; copies them where their place in memory is not aligned. */
 function aligned(bytes: Uint8Array, size: number): [ArrayBufferLike, number, number] {
-  const source = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  // Not bytes.slice(), which for a Buffer is a view of the same, unaligned memory.
+  const source = bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes);
   return [source.buffer, source.byteOffset, source.byteLength / size];
 }
