@@ -4,5 +4,7 @@ export { appendAll, describeStorage } from "./storage-contract.js";
 export type { StorageMedium } from "./storage-contract.js";
 
 export { FakeService, fakePlan } from "../server/testing/fake-service.js";
-export { codeOf, refOf, sampleUpdate, serve, TestClient } from "../server/testing/harness.js";
+export { chunkOf, codeOf, refOf, sampleUpdate, serve, TestClient } from "../server/testing/harness.js";
 export type { Served } from "../server/testing/harness.js";
+export { createCallAdapters } from "../server/call.js";
+export { startGrpcServer } from "../server/grpc-server.js";
