@@ -9,6 +9,7 @@ import { initialAdapter } from "./initial-adapter.js";
 import { adapterLayout, resolveAdapter } from "./lora-config.js";
 import { fromPeftConfig, toPeftConfig } from "./peft-config.js";
 import { fromPeftFiles, toPeftFiles } from "./peft-format.js";
+import { matchTargetModules } from "./target-modules.js";
 
 type Family = "bert" | "llama";
 interface Case {
@@ -190,6 +191,14 @@ describe("a target that matches nothing", () => {
   ])("is refused by name: %j", (fields, reason) => {
     expect(() => resolveBert(fields)).toThrow(expect.objectContaining({ code: "target-modules-unmatched" }));
     expect(() => resolveBert(fields)).toThrow(reason);
+  });
+
+  test("in a layer is told by the first number of a name, not by an expert's", () => {
+    const module = { kind: "linear" as const, layer: 1, dIn: 4, dOut: 4 };
+    const modules = [0, 1].map((expert) => ({ ...module, name: `model.layers.1.experts.${expert}.up` }));
+
+    expect(matchTargetModules(modules, { targetModules: ["up"], layers: [1] }, [])).toEqual(modules);
+    expect(() => matchTargetModules(modules, { targetModules: ["up"], layers: [0] }, [])).toThrow(/holds no module/);
   });
 
   test("layers go with a list alone", () => {

@@ -20,6 +20,8 @@ const state = new Map([
   ["b", fromFloat32(Float32Array.of(1, 2, 3), [3])],
   ["a", fromFloat32(Float32Array.of(4.5), [1, 1], "F16")],
   ["nothing", fromFloat32(new Float32Array(0), [0, 4])],
+  // The last in the file: where tensors are aligned, padding comes before it and nothing after.
+  ["no bytes", { dtype: "I8" as const, shape: [0], bytes: new Uint8Array(0) }],
 ]);
 const bytesOf = (name: string): Uint8Array => state.get(name)!.bytes;
 

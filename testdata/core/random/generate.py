@@ -85,7 +85,7 @@ out = dict(
     ],
     words=[w for s in [Stream(root)] for w in [s.word() for _ in range(5)]],
     uniforms=[u for s in [Stream(root)] for u in [s.uniform() for _ in range(5)]],
-    integers=[u for s in [Stream(root)] for u in [s.integer(n) for n in (1, 2, 10, 3 * 2**30, 3 * 2**30, 2**32)]],
+    integers=[u for s in [Stream(root)] for u in [s.integer(n) for n in [1, 2, 10, 2**32] + 12 * [3 * 2**30]]],
     normals=[next(normals) for _ in range(9)],
     shuffled=Stream(root).shuffle(12),
 )
