@@ -33,6 +33,7 @@ import { readBlob } from "./plan-factory.js";
 import type { PresentClient } from "./presence.js";
 import type { RunDriver } from "./run-driver.js";
 import type { BlobRef, RunEvent } from "./run-events.js";
+import { plansOf } from "./run-state.js";
 import type { PlanState, RunMachineState } from "./run-state.js";
 import { finalAdapter } from "./run-views.js";
 
@@ -348,13 +349,14 @@ export class CoordinatorClientService implements ClientService {
   }
 }
 
-/** Blobs of the plan that the client works on, and the result of a run that ended, for those who hold the base model. */
+/** Blobs of the client's plans of this stage, and the result of a run that ended, for those who hold the base model. */
 function readableBlobs(state: RunMachineState, client: PresentClient): readonly BlobRef[] {
-  const plan = answerablePlanOf(state, client.clientId);
-  const ofPlan = plan === undefined ? [] : [plan.instructions, plan.download, ...plan.frozen];
+  const ofPlans = plansOf(state)
+    .filter(({ clientId }) => clientId === client.clientId)
+    .flatMap(({ instructions, download, frozen }) => [instructions, download, ...frozen]);
   const isMember = client.baseModelHashes.some((hash) => hash === state.spec.model.hash);
   const final = state.status === "running" || !isMember ? undefined : finalAdapter(state);
-  return final === undefined ? ofPlan : [...ofPlan, final.globalAdapter, final.instructions];
+  return final === undefined ? ofPlans : [...ofPlans, final.globalAdapter, final.instructions];
 }
 
 function toRoundPlan(driver: RunDriver, plan: PlanState): RoundPlan {
