@@ -45,3 +45,4 @@ export { builtInFamilies } from "../models/load/family-registry.js";
 export { engineTable } from "./auto/engine-table.js";
 export { exclusionReason } from "./auto/exclusion.js";
 export { installedVersion } from "./auto/installed-version.js";
+export { openSignedArtifact, signArtifact } from "./artifact-signature.js";

@@ -73,17 +73,17 @@ export class GoldenModel {
     };
   }
 
-  async compile(request: ArtifactRequest): Promise<ArtifactRef> {
+  async compile(request: ArtifactRequest, weightsFile = this.weightsFile): Promise<ArtifactRef> {
     return compileArtifact({
       request,
-      weights: readWeightPlaces(this.weightsFile),
+      weights: readWeightPlaces(weightsFile),
       outputFolder: await mkdtemp(join(tmpdir(), "fedlora-golden-")),
     });
   }
 
-  async open(artifact: ArtifactRef, engine: EngineName): Promise<StepExecutor> {
+  async open(artifact: ArtifactRef, engine: EngineName, weightsFile = this.weightsFile): Promise<StepExecutor> {
     const open = engine.startsWith("tfjs-") ? eagerBackend.open.bind(eagerBackend) : openOrt;
-    return open({ artifact, weightsFile: this.weightsFile, engine, threads: 1, prepack: false });
+    return open({ artifact, weightsFile, engine, threads: 1, prepack: false });
   }
 
   /** The batch and the adapter values of the golden step; per-example inputs get the same values for each example. */

@@ -50,7 +50,9 @@ export const llamaFamily: ModelFamily<LlamaConfig> = {
     requireDivides("llama", ["num_key_value_heads", kvHeads], ["num_attention_heads", heads]);
     if (!Number.isInteger(headDim)) requireDivides("llama", ["num_attention_heads", heads], ["hidden_size", d]);
     if (headDim % 2 !== 0) {
-      throw new FedLoraError("model-unsupported", `config.json of a llama model: head_dim ${headDim} must be even`);
+      throw new FedLoraError("model-unsupported", `config.json of a llama model: head_dim ${headDim} must be even`, {
+        details: { field: "head_dim" },
+      });
     }
     return config;
   },
