@@ -90,6 +90,9 @@ export class ExactBlock {
 
   /** The levels' values, from the lowest level to the highest: their exact sums are the elements' values; zeros beyond its length. */
   levels(): Float64Array[] {
+    const low = this.#levels.get(-1);
+    const high = this.#levels.get(0);
+    if (this.#levels.size === 2 && low !== undefined && high !== undefined) return [low.values, high.values];
     return [...this.#levels].sort(([a], [b]) => a - b).map(([, level]) => level.values);
   }
 

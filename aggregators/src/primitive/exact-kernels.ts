@@ -139,15 +139,12 @@ export function roundMeans(
   for (; i < length; i++) {
     const from = base[at + i] ?? 0;
     const size = sizes[i] ?? 0;
-    if (size === 0) {
-      out[at + i] = from;
-      continue;
-    }
     const value = from + (sums[i] ?? 0) * inverse;
     const error = (size * inverse + Math.abs(from)) * tolerance;
     const lower = Math.fround(value - error);
-    if (lower !== Math.fround(value + error) || lower === 0) return i;
-    out[at + i] = lower;
+    if ((lower !== Math.fround(value + error) || lower === 0) && size !== 0) return i;
+    // Without size nothing was added: the base, bit by bit.
+    out[at + i] = size === 0 ? from : lower;
   }
   return i;
 }
