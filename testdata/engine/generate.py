@@ -5,7 +5,8 @@ Run with onnx, numpy and PyTorch: python testdata/engine/generate.py
 toy: a bag of token embeddings h, one frozen linear layer with a LoRA adapter, squared error against a target row:
   y = h W^T + s (h A^T) B^T,  loss = sum_b lossWeights_b * |y_b - targets[labels_b]|^2 / 2
 toy-per-example: the same with a leading batch dimension on A and B.  toy-evaluate: forward only.
-slow: a chain of matrix products of about a second, to see what happens meanwhile.
+slow: a chain of matrix products of half a second or more, to see what happens meanwhile.
+wide: a quick step whose gradient has a megabyte, to see that memory does not grow.
 """
 import hashlib
 import json
@@ -132,7 +133,7 @@ def toy(folder, purpose="train", per_example=False):
     write(folder, purpose, privacy, inputs, outputs, nodes, list(WEIGHTS), constants)
 
 
-def slow(folder, size=1024, count=60):
+def slow(folder, size=1024, count=30):
     nodes = [helper.make_node("Expand", ["x", "shape"], ["m0"])]
     for i in range(count):
         nodes.append(helper.make_node("MatMul", [f"m{i}", "m0"], [f"m{i + 1}"]))
@@ -142,6 +143,19 @@ def slow(folder, size=1024, count=60):
         folder, "train", "none", [port("x", "adapter", "F32", (1, 1), "x")],
         [port("loss", "loss", "F32", ()), port("grad_x", "gradient", "F32", (1, 1), "x")], nodes, [],
         [constant("shape", [size, size])], flops=2 * count * size**3,
+    )
+
+
+def wide(folder, size=512):
+    nodes = [
+        helper.make_node("Mul", ["x", "x"], ["squares"]),
+        helper.make_node("ReduceMean", ["squares"], ["loss"], keepdims=0),
+        helper.make_node("Mul", ["x", "factor"], ["grad_x"]),
+    ]
+    factor = helper.make_tensor("factor", TensorProto.FLOAT, [], [2 / size**2])
+    write(
+        folder, "train", "none", [port("x", "adapter", "F32", (size, size), "x")],
+        [port("loss", "loss", "F32", ()), port("grad_x", "gradient", "F32", (size, size), "x")], nodes, [], [factor],
     )
 
 
@@ -173,4 +187,5 @@ toy("toy")
 toy("toy-per-example", per_example=True)
 toy("toy-evaluate", purpose="evaluate")
 slow("slow")
+wide("wide")
 golden()

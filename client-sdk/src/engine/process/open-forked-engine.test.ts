@@ -76,6 +76,27 @@ test("a step of a second leaves the application's event loop free, and a stop wa
   expect(ticks).toBeGreaterThan(Math.min(20, stepMs / 50));
 });
 
+test("memory is after 200 steps where it was after 20", async () => {
+  const wide = await copyToy("wide");
+  const engine = await openForkedEngine(start);
+  const slot = await engine.createSlot(wide.slot);
+  const after = async (steps: number): Promise<number> => {
+    for (let step = 0; step < steps; step++) {
+      await accumulate(engine, wide, slot);
+      await applyTo(engine, slot, wide);
+    }
+    return (await engine.memory()).rssBytes;
+  };
+
+  const early = await after(20);
+  const late = await after(180);
+  await engine.close();
+  await wide.remove();
+
+  // A step has gradients of 1 MB: keeping them would be 180 MB. The rest is the garbage collector's slack.
+  expect(late - early).toBeLessThan(40e6);
+});
+
 test("a hard close ends the process in the middle of a step", async () => {
   const engine = await openForkedEngine(start);
   const slot = await engine.createSlot(slow.slot);

@@ -33,7 +33,7 @@ export interface Toy {
 }
 
 /** A copy of a tiny artifact in a folder of its own, since opening it puts the weights beside the graph. */
-export async function copyToy(name: "toy" | "toy-per-example" | "toy-evaluate" | "slow"): Promise<Toy> {
+export async function copyToy(name: "toy" | "toy-per-example" | "toy-evaluate" | "slow" | "wide"): Promise<Toy> {
   const temporary = await mkdtemp(join(tmpdir(), "fedlora-toy-"));
   await cp(join(folder, name), join(temporary, name), { recursive: true });
   const weightsFile = join(temporary, "canonical.safetensors");
@@ -43,8 +43,8 @@ export async function copyToy(name: "toy" | "toy-per-example" | "toy-evaluate" |
     artifact: await readArtifact(join(temporary, name)),
     weightsFile,
     golden,
-    slot: name === "slow" ? slowSlot() : toySlot(golden),
-    inputs: name === "slow" ? {} : toyInputs(golden),
+    slot: name === "slow" ? constantSlot(1) : name === "wide" ? constantSlot(512) : toySlot(golden),
+    inputs: name === "slow" || name === "wide" ? {} : toyInputs(golden),
     remove: () => rm(temporary, { recursive: true, force: true }),
   };
 }
@@ -59,8 +59,8 @@ function toySlot(golden: ToyGolden): SlotSpec {
   return { tensors: new Map(tensors), trained, scalings: { linear: golden.scaling }, optimizer };
 }
 
-function slowSlot(): SlotSpec {
-  const x = fromFloat32(new Float32Array([1 / 1024]), [1, 1]);
+function constantSlot(size: number): SlotSpec {
+  const x = fromFloat32(new Float32Array(size * size).fill(1 / 1024), [size, size]);
   return { tensors: new Map([["x", x]]), trained: ["x"], scalings: {}, optimizer };
 }
 
