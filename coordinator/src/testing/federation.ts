@@ -125,7 +125,7 @@ export class TestClient {
     return this.id;
   }
 
-  poll(waitMs = 0, runId?: RunId, signal = new AbortController().signal): Promise<PollAnswer> {
+  poll(waitMs = 0, runId?: RunId, signal: AbortSignal = new AbortController().signal): Promise<PollAnswer> {
     const request = { waitMs, runId, baseModelHashes: [testManifest.hash], capability: undefined };
     return this.#service().clients.poll(this.id, request, signal);
   }

@@ -35,7 +35,7 @@ export async function runFederation(options: FederationOptions): Promise<Federat
 
   const failures = options.members.map((name) => startMember(options, name, coordinator.address));
   const watching = followRounds(admin, runId, options);
-  const guard = processes.guard(coordinator.process, join(options.workFolder, "coordinator.log"));
+  const guard = processes.guard(coordinator.process);
   await Promise.race([watching, guard, ...failures, aborted(options.signal)]);
   progress.end();
   return { admin, runId, detail: await admin.getRun(runId) };
@@ -48,7 +48,6 @@ async function startCoordinator(options: FederationOptions): Promise<{ process: 
     options.launcher,
     [
       "serve",
-      "--json",
       "--listen=127.0.0.1:0",
       "--http=127.0.0.1:0",
       `--storage=${join(options.workFolder, "coordinator")}`,
@@ -59,7 +58,8 @@ async function startCoordinator(options: FederationOptions): Promise<{ process: 
   for await (const line of process.lines) {
     if (typeof line["listening"] === "string") return { process, address: line["listening"] };
   }
-  throw new FedLoraError("unavailable", `the coordinator did not start; its log is ${log}`);
+  await process.exited;
+  throw process.failure("did not start");
 }
 
 /** Starts one member and shows its progress; rejects when the process fails, never resolves otherwise. */
@@ -86,7 +86,7 @@ async function startMember(options: FederationOptions, name: string, address: st
   for await (const event of process.lines) showEvent(options.progress, name, event);
   const code = await process.exited;
   if (code === 0) return new Promise<never>(() => undefined);
-  throw new FedLoraError("internal", `member ${name} ended with code ${code ?? "none"}; its log is ${log}`);
+  throw process.failure("ended early");
 }
 
 function showEvent(progress: DemoProgress, name: string, event: Record<string, unknown>): void {

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { createWriteStream } from "node:fs";
+import { createWriteStream, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { FedLoraError } from "@fedlora/core";
 
@@ -11,6 +11,8 @@ export interface StartedProcess {
   readonly lines: AsyncIterable<Record<string, unknown>>;
   /** Resolves with the exit code, or null after a signal. */
   readonly exited: Promise<number | null>;
+  /** An error that says what happened and quotes the end of the process's log: the log itself goes with the work folder. */
+  failure(what: string): FedLoraError;
 }
 
 /** Starts processes and ends every one of them, whatever happens. */
@@ -23,15 +25,22 @@ export class ProcessGroup {
     const log = createWriteStream(logFile, { flags: "a" });
     child.stderr.pipe(log);
     const exited = once(child, "exit").then(([code]) => code as number | null);
-    const started = { name, child, lines: jsonLines(child, name), exited };
+    const failure = (what: string): FedLoraError => {
+      const end = readFileSync(logFile, "utf8").trimEnd().split("\n").slice(-8).join("\n  ");
+      return new FedLoraError(
+        "unavailable",
+        `${name} ${what} (exit code ${child.exitCode ?? "none"}); its log ends with\n  ${end}`,
+      );
+    };
+    const started = { name, child, lines: jsonLines(child, name), exited, failure };
     this.#started.push(started);
     return started;
   }
 
-  /** Rejects as soon as a process ends that should run on, naming its log. */
-  async guard(process: StartedProcess, logFile: string): Promise<never> {
-    const code = await process.exited;
-    throw new FedLoraError("internal", `${process.name} ended with code ${code ?? "none"}; its log is ${logFile}`);
+  /** Rejects as soon as a process ends that should run on, with the end of its log. */
+  async guard(process: StartedProcess): Promise<never> {
+    await process.exited;
+    throw process.failure("ended early");
   }
 
   /** SIGTERM, then after `graceMs` SIGKILL; only processes that were started here. */
