@@ -131,11 +131,13 @@ async function start(
   const sweep = setInterval(() => void sweepPartials(storage, config, logger), config.partialsKeptMs / 24);
   sweep.unref();
   closers.add(() => clearInterval(sweep));
-  logger.info({ address: showAddress(host, transport.port), storage: config.storage }, "the coordinator listens");
+  const address = showAddress(host, transport.port);
+  const httpAddress = http === undefined ? undefined : showAddress(parseAddress(config.http).host, http.port);
+  logger.info({ address, httpAddress, storage: config.storage }, "the coordinator listens");
   return {
     service,
-    address: showAddress(host, transport.port),
-    httpAddress: http === undefined ? undefined : showAddress(parseAddress(config.http).host, http.port),
+    address,
+    httpAddress,
     failed,
     drain: async (timeoutMs) => {
       running.isDraining = true;
