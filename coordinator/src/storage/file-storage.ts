@@ -48,7 +48,8 @@ export async function openFileStorage(options: FileStorageOptions): Promise<File
     blobs: `${folder}/blobs`,
     partials: `${folder}/partials`,
   };
-  for (const each of [folders.journal, folders.snapshots, folders.blobs, folders.partials]) await fileSystem.makeFolder(each);
+  for (const each of [folders.journal, folders.snapshots, folders.blobs, folders.partials])
+    await fileSystem.makeFolder(each);
   const ownership = await takeOwnership(
     fileSystem,
     folder,
