@@ -12,7 +12,8 @@ export class CapabilityMeter {
   constructor(engine: { readonly name: string; readonly fingerprint: string }) {
     const { name, fingerprint } = engine;
     // Only whether two fingerprints are equal counts, so a hash stands for one that is too long to travel.
-    const short = fingerprint.length <= limits.nameChars ? fingerprint : sha256Hex(new TextEncoder().encode(fingerprint));
+    const short =
+      fingerprint.length <= limits.nameChars ? fingerprint : sha256Hex(new TextEncoder().encode(fingerprint));
     this.#engine = { name, fingerprint: short };
   }
 

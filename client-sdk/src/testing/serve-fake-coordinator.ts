@@ -108,7 +108,7 @@ export async function serveFakeCoordinator(fake: FakeCoordinator, port = 0): Pro
     }),
     GetBlob: (call) => {
       const work = async (): Promise<void> => {
-        const { id, offset } = blobRangeFromWire(checked(call.request) as never);
+        const { id, offset } = blobRangeFromWire(checked(call.request));
         for await (const chunk of connectionOf(call.metadata).getBlob(id, offset, never)) {
           if (!call.write(blobChunkToWire(chunk))) await new Promise((resolve) => call.once("drain", resolve));
         }
