@@ -1,8 +1,7 @@
-import { FedLoraError } from "@fedlora/core";
+import { FedLoraError, headKeys, loraKeys } from "@fedlora/core";
 import type { AdaptableModule } from "@fedlora/core";
 import type { FamilyDescription } from "../../models/family.js";
 import type { AdaptedModule, ArtifactInput, ArtifactRequest } from "../artifact.js";
-import { loraTensorNames, savedModuleTensorNames } from "./adapter-names.js";
 
 export const inputNames = {
   tokens: "input_ids",
@@ -45,7 +44,7 @@ export function declareInputs(request: ArtifactRequest, description: FamilyDescr
   };
   for (const adapted of request.adapted) {
     const module = moduleOf(description, adapted);
-    const names = loraTensorNames(module.name);
+    const names = loraKeys(module.name);
     adapterInput(names.a, [adapted.rank, module.dIn], module.layer, adapted.trained);
     adapterInput(names.b, [module.dOut, adapted.rank], module.layer, adapted.trained);
   }
@@ -55,7 +54,7 @@ export function declareInputs(request: ArtifactRequest, description: FamilyDescr
       throw new FedLoraError("artifact-invalid", `family ${request.family} has no head "${name}" to train in full`);
     }
     const dOut = head.dOut ?? headSize(request);
-    const names = savedModuleTensorNames(name);
+    const names = headKeys(name);
     adapterInput(names.weight, [dOut, head.dIn], null, true);
     adapterInput(names.bias, [dOut], null, true);
   }
@@ -101,7 +100,7 @@ function moduleInputs(request: ArtifactRequest, module: AdaptableModule): Artifa
     inputs.push({ name: inputNames.dropoutMask(name), role: "dropout-mask", dtype: "F32", shape, tensor: name });
   }
   if (baseDeltaRank > 0) {
-    const { a, b } = loraTensorNames(name);
+    const { a, b } = loraKeys(name);
     const declare = (tensor: string, shape: readonly number[]): ArtifactInput => ({
       name: inputNames.baseDelta(tensor),
       role: "base-delta",

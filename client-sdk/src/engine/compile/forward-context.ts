@@ -1,8 +1,8 @@
+import { headKeys, loraKeys } from "@fedlora/core";
 import type { FamilyDescription, ForwardContext } from "../../models/family.js";
 import * as ops from "../../models/ops.js";
 import type { LowRankPair, LowRankUpdate, Value } from "../../models/ops.js";
 import type { ArtifactRequest } from "../artifact.js";
-import { loraTensorNames, savedModuleTensorNames } from "./adapter-names.js";
 import { inputNames } from "./declare-inputs.js";
 import type { TrainedTensor } from "./declare-inputs.js";
 
@@ -28,11 +28,11 @@ export function createForwardContext(options: ContextRequest): ForwardContext {
 
   const baseDelta = (module: string): LowRankPair | undefined => {
     if (request.baseDeltaRank === 0) return undefined;
-    const { a, b } = loraTensorNames(module);
+    const { a, b } = loraKeys(module);
     return { a: input(inputNames.baseDelta(a)), b: input(inputNames.baseDelta(b)) };
   };
   const loraOf = (module: string): LowRankUpdate => {
-    const { a, b } = loraTensorNames(module);
+    const { a, b } = loraKeys(module);
     return {
       a: adapter(a),
       b: adapter(b),
@@ -50,7 +50,7 @@ export function createForwardContext(options: ContextRequest): ForwardContext {
 
     linear(module, x) {
       if (request.modulesToSave.includes(module)) {
-        const names = savedModuleTensorNames(module);
+        const names = headKeys(module);
         return ops.linear(x, adapter(names.weight), adapter(names.bias));
       }
       const hasBias = heads.has(module) || biases.has(`${module}.bias`);
