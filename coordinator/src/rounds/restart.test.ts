@@ -10,7 +10,6 @@ function dyingStorage(medium: MemoryMedium, dieAt: number, isDurable: boolean, o
   const storage = openMemoryStorage(medium);
   let appends = 0;
   const journal = Object.create(storage.journal) as Journal;
-  const { append } = storage.journal;
   const dead = new Promise<never>(() => undefined);
   Object.defineProperties(journal, {
     sequence: { get: () => storage.journal.sequence },
@@ -25,8 +24,8 @@ function dyingStorage(medium: MemoryMedium, dieAt: number, isDurable: boolean, o
     append: {
       value: async (...args: Parameters<Journal["append"]>) => {
         appends += 1;
-        if (appends < dieAt) return append.apply(storage.journal, args);
-        if (appends === dieAt && isDurable) await append.apply(storage.journal, args);
+        if (appends < dieAt) return storage.journal.append(...args);
+        if (appends === dieAt && isDurable) await storage.journal.append(...args);
         onDeath();
         return dead;
       },
