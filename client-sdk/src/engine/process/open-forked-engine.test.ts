@@ -57,7 +57,16 @@ test("the same step in another process, with its results and its errors", async 
   await expect(accumulate(engine, toy, slot)).rejects.toMatchObject({ code: "engine-failed" });
 });
 
-test("a step of a second leaves the application's event loop free, and a stop waits for its end", async () => {
+test("an engine with threads of its own ends when it is closed", async () => {
+  const engine = await openForkedEngine({ ...start, engine: "onnxruntime-web", threads: 2 });
+  const slot = await engine.createSlot(toy.slot);
+  const { loss } = await accumulate(engine, toy, slot);
+  await engine.close();
+  expect(loss).toBeCloseTo(toy.golden.loss, 4);
+  expect(await childPids()).toEqual([]);
+});
+
+test("a long step leaves the application's event loop free, and a stop waits for its end", async () => {
   const engine = await openForkedEngine(start);
   const slot = await engine.createSlot(slow.slot);
   let ticks = 0;

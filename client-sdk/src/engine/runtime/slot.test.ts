@@ -105,6 +105,20 @@ test("gradients of several batches add up before one update", () => {
   expect(twice.read()).toEqual(once.read());
 });
 
+test.each([
+  [1.5, 1],
+  [0.5, 0.5],
+])("a gradient of norm 1 under a limit of %d keeps a norm of %d", (maxGradNorm, expected) => {
+  const slot = slotOf({ w: tensor([2], [1, 2]) });
+  slot.addGradients(new Map([["w", host([2], [0.6, 0.8])]]), undefined);
+
+  slot.apply({ learningRates: { w: 0 }, maxGradNorm, proximalMu: undefined });
+
+  // After one step the first moment is a tenth of the gradient.
+  const moment = floats(slot.optimizer.read().get("w.exp_avg"));
+  expect(Math.hypot(...moment) * 10).toBeCloseTo(expected, 5);
+});
+
 test("a gradient that is not finite names its tensor and changes nothing", () => {
   const slot = slotOf({ a: tensor([1], [1]), b: tensor([2], [1, 2]) });
   const before = { values: slot.read(), state: slot.optimizer.read() };
@@ -153,6 +167,8 @@ test("without a clip norm the examples' gradients are summed as they are", () =>
   slot.addGradients(new Map([["a", host([3, 1], [5, -1, 2])]]), undefined);
   slot.addGradients(new Map([["a", host([3, 1], [1, 1, 1])]]), undefined);
   expect(slot.apply({ learningRates: { a: 0 }, ...noClip })).toBe(9);
+  slot.addGradients(new Map([["a", host([2, 1], [1, 2])]]), undefined);
+  expect(slot.apply({ learningRates: { a: 0 }, ...noClip })).toBe(3);
 });
 
 test("a per-example graph is fed the current values once per example", () => {
