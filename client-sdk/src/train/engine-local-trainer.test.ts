@@ -1,7 +1,7 @@
 import { elementCount, fromFloat32, readSafetensors, type StateDict, taskSchema, toFloat32 } from "@fedlora/core";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { SavedAdapter } from "../lora/adapter-folder.js";
 import {
   dataOf,
@@ -229,6 +229,35 @@ describe("a round", () => {
     expect(largestDifference(trained, (await trainAndRecord(bert, other)).result.trained)).toBeGreaterThan(1e-3);
     const { result } = await trainAndRecord(bert, requestOf(epochs(), bertPlain.tensors, dataOf(mails())));
     expect(largestDifference(trained, result.trained)).toBeGreaterThan(1e-3);
+  });
+
+  test("every epoch has an order of its own, every micro-batch masks of its own", async () => {
+    const engine = await bert.engine();
+    const seen: { readonly tokens: string; readonly masks: string }[] = [];
+    const spy = vi.spyOn(engine, "accumulate").mockImplementation(({ inputs }) => {
+      const texts = Object.entries(inputs).map(([name, { data }]) => [name, data.join()] as const);
+      const masks = texts.filter(([name]) => name.startsWith("dropout"));
+      seen.push({ tokens: texts.find(([name]) => name === "input_ids")?.[1] ?? "", masks: masks.join() });
+      return Promise.resolve({ loss: 1, stepMs: 1 });
+    });
+    const apply = vi.spyOn(engine, "apply").mockResolvedValue({ gradNorm: 1 });
+    const instructions = trainEverything(
+      { ...bertPlain, spec: { ...bertPlain.spec, dropout: 0.5 } },
+      { localEpochs: 2, batchSize: 1, gradientAccumulation: 1 },
+    );
+
+    await trainAndRecord(bert, requestOf(instructions, bertPlain.tensors, dataOf(mails())));
+    const grouped = { ...instructions, training: { ...instructions.training, gradientAccumulation: 3 } };
+    const inSteps = seen.splice(0);
+    await trainAndRecord(bert, requestOf(grouped, bertPlain.tensors, dataOf(mails())));
+    spy.mockRestore();
+    apply.mockRestore();
+
+    const epochs = [inSteps.slice(0, 6), inSteps.slice(6)].map((steps) => steps.map(({ tokens }) => tokens));
+    expect(epochs[0]).not.toEqual(epochs[1]);
+    expect([...epochs[0]!].sort()).toEqual([...epochs[1]!].sort());
+    expect(new Set(inSteps.map(({ masks }) => masks)).size).toBe(12);
+    expect(new Set(seen.map(({ masks }) => masks)).size).toBe(12);
   });
 
   test("stops between two steps, and the trainer works on", async () => {

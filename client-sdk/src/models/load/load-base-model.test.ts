@@ -9,7 +9,7 @@ import {
   writeSafetensors,
 } from "@fedlora/core";
 import { SafetensorsFile } from "@fedlora/core/node";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -135,8 +135,10 @@ describe("canonical weights file", () => {
     const path = await (await load()).weightsFile();
     const intact = await readFile(path);
     const written = (await readdir(cacheFolder)).sort();
+    const { ino } = await stat(path);
 
     expect(await (await load()).weightsFile()).toBe(path);
+    expect((await stat(path)).ino).toBe(ino);
     const damaged = Buffer.from(intact);
     damaged[damaged.length - 1] = 1;
     await writeFile(path, damaged);
@@ -149,9 +151,12 @@ describe("canonical weights file", () => {
   test("is refused when the model changed after it was hashed, and made when it is back", async () => {
     await saveSingle();
     const model = await load();
+    // Same layout, other values: only the hash can tell.
+    const zeros = { ...embedding, bytes: new Uint8Array(embedding.bytes.byteLength) };
     await save("model.fp16.safetensors", {
-      "linear.weight": ramp([2, 3], "F16"),
-      "embedding.weight": ramp([5, 3], "F16"),
+      "linear.weight": linear,
+      "toy.embedding.weight": zeros,
+      "embeddings.position_ids": positions,
     });
 
     await expect(model.weightsFile()).rejects.toMatchObject({ code: "model-hash-mismatch" });

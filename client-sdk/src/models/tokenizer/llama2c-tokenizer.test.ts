@@ -37,6 +37,13 @@ test("the best-scored pair merges first, after a space that stands before the te
   expect(tokenizer.encode("abc abc", { maxTokens: 4 })).toEqual([1, id(" a"), id("bc"), id(" a")]);
 });
 
+test("of equally scored pairs the first merges, as in run.c", () => {
+  const tied = [...pieces.slice(0, 4), ["ab", -1], ["bc", -1]] as const;
+  const other = createLlama2cTokenizer(vocabularyFile(tied), 259 + tied.length, "tok.bin");
+
+  expect(other.encode("abc", { specialTokens: false })).toEqual([259, 259 + 4, 259 + 3]);
+});
+
 test("characters without a piece become bytes and come back", () => {
   const text = "a€ é\nz";
 
