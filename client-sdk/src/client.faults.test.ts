@@ -1,8 +1,11 @@
 import { FedLoraError, sha256 } from "@fedlora/core";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { createClientHarness, type ClientHarness, type HarnessOptions } from "./testing/client-harness.js";
 import { FakeConnection } from "./testing/fake-connection.js";
 import { FakeCoordinator } from "./testing/fake-coordinator.js";
+import { createFastClock } from "./testing/fast-clock.js";
 
 const opened: ClientHarness[] = [];
 const open = async (options?: HarnessOptions): Promise<ClientHarness> => {
@@ -82,6 +85,37 @@ describe("a broken upload", () => {
     expect(harness.fake.accepted).toHaveLength(1);
     expect(harness.seen("accepted")).toHaveLength(1);
     expect(harness.fake.receivedBytes).toBe(updateBytes(harness));
+  });
+
+  test("whose file was damaged before it was sent is not sent", async () => {
+    const harness = await open({ coordinator: { rounds: 2 } });
+    const stop = new AbortController();
+    harness.fake.onCall = ({ method }) => (method === "beginUpload" ? stop.abort() : undefined);
+    await harness.run({}, stop.signal);
+    const folder = join(harness.folder, "work");
+    const file = (await readdir(folder)).find((name) => name.includes("update"))!;
+    const bytes = await readFile(join(folder, file));
+    bytes.writeUInt8(bytes.readUInt8(bytes.length - 1) ^ 1, bytes.length - 1);
+    await writeFile(join(folder, file), bytes);
+    harness.fake.onCall = ({ method, when }) => {
+      if (method === "decline" && when === "after") harness.fake.closeRound();
+    };
+
+    await harness.run();
+
+    expect(harness.seen("refused")).toMatchObject([{ code: "file-invalid", round: 1 }]);
+    expect(harness.fake.declined).toMatchObject([{ code: "file-invalid" }]);
+    expect(harness.seen("accepted").map(({ receipt }) => receipt.round)).toEqual([2]);
+  });
+
+  test("that gets a receipt for another update keeps its own and trusts no longer", async () => {
+    const harness = await open();
+    const transport = new FakeConnection(harness.fake);
+    const commit = transport.commit.bind(transport);
+    transport.commit = async (...args) => ({ ...(await commit(...args)), blobId: "0".repeat(64) as never });
+
+    await expect(harness.run({ transport })).rejects.toMatchObject({ code: "coordinator-untrusted" });
+    expect((await readdir(join(harness.folder, "work"))).some((name) => name.includes("update"))).toBe(true);
   });
 
   test("of an update that the coordinator refuses is reported once and the plan is declined", async () => {
@@ -192,6 +226,22 @@ describe("a coordinator that goes away", () => {
     expect(harness.fake.reports.some(({ stage }) => stage === "training")).toBe(true);
     expect(harness.seen("enrolled")).toHaveLength(2);
     expect(harness.fake.accepted).toHaveLength(1);
+  });
+
+  test("and offers a plan over and over that came to nothing is not asked in a tight loop", async () => {
+    const harness = await open();
+    const clock = createFastClock();
+    let declines = 0;
+    const transport = new FakeConnection(harness.fake);
+    transport.decline = () => {
+      if (++declines === 12) harness.fake.closeRound();
+      return Promise.resolve();
+    };
+
+    await harness.run({ transport, clock, policy: { methods: [] } });
+
+    expect(harness.seen("declined")).toHaveLength(1);
+    expect(clock.elapsedMs()).toBeGreaterThan(60_000);
   });
 
   test("and comes back with another key is not trusted", async () => {

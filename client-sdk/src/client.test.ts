@@ -1,5 +1,5 @@
-import { FedLoraError, toFloat32 } from "@fedlora/core";
-import { readdir } from "node:fs/promises";
+import { FedLoraError, readSafetensors, toFloat32 } from "@fedlora/core";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { createClientHarness, type ClientHarness, type HarnessOptions } from "./testing/client-harness.js";
@@ -91,6 +91,18 @@ describe("a run without faults", () => {
     expect(toFloat32(second!.start.get("local")!)).toEqual(Float32Array.of(0, 0));
     expect(first!.optimizerState).toBeUndefined();
     expect(toFloat32(second!.optimizerState!.get("step")!)).toEqual(Float32Array.of(1));
+  });
+
+  test("keeps the result of the run, for a model that is used later", async () => {
+    const harness = await open({ coordinator: { rounds: 2 } });
+
+    await harness.run();
+
+    const { tensors } = readSafetensors(await readFile(join(harness.folder, "global-adapter.safetensors")));
+    expect(toFloat32(tensors.get("b")!)).toEqual(toFloat32(harness.fake.global.get("b")!));
+    const client = harness.start();
+    await expect(client.model()).rejects.toMatchObject({ code: "model-missing" }); // it was given a trainer
+    await client.close();
   });
 
   test("reports progress without depending on it", async () => {
@@ -189,5 +201,6 @@ describe("the state folder", () => {
 
     const [first, second] = harness.seen("enrolled");
     expect(second?.clientId).toBe(first?.clientId);
+    expect(harness.seen("accepted")).toHaveLength(1); // and does not deliver again what has a receipt
   });
 });

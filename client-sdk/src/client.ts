@@ -56,7 +56,7 @@ export class FederatedClient {
     const events = new EventQueue();
     this.#running = this.#work(events, any).then(
       () => events.end(),
-      (error: unknown) => events.end(any.aborted ? undefined : (error as Error)),
+      (error: unknown) => events.end(any.aborted ? undefined : FedLoraError.from(error)),
     );
     try {
       yield* events.read();
@@ -81,7 +81,7 @@ export class FederatedClient {
   /**
    * The base model with an adapter, ready to use: the global one as last received (after the run its result), or the
    * personal one, which has this client's own trained values where it has any. Throws `export-refused` before the first
-   * round. Close the model when done with it.
+   * round. It works until the client is closed.
    */
   async model(adapter: "global" | "personal" = "global"): Promise<AdaptedModel> {
     const { state, model } = await this.#open();

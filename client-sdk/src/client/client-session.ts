@@ -24,7 +24,7 @@ export interface SessionParts {
 export async function runSession({ context, events, runId, retry }: SessionParts, signal: AbortSignal): Promise<void> {
   const { connection, state, baseModelHash, capability, clock, emit } = context;
   // Plans that came to nothing, in a row: whatever the reason, the coordinator must not be asked in a tight loop.
-  const idle = new Backoff({ ...retry, onRetry: () => undefined });
+  const idle = new Backoff({ ...retry, policy: { ...retry.policy, maxAttempts: undefined }, onRetry: () => undefined });
   await connection.enrol(signal);
   if (state.journal.finished !== undefined) await deliverFinished(state.journal.finished, context, signal);
   for (;;) {
