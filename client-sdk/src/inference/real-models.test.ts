@@ -61,6 +61,12 @@ describe.skipIf(storiesFolder === undefined)("stories260K (skipped without ../sh
     );
   });
 
+  test("what follows a prompt begins with its space", async () => {
+    const text = await workbench.adapt().generate("Once upon a time, there was", { maxNewTokens: 4 });
+
+    expect(text).toMatch(/^ a little/u);
+  });
+
   test.each([
     ["Once upon a time, there was a little girl named Lily. She loved to play outside in the park.", 0.1804, 31],
     ["The Vaults pub near Café Adriatic has a 5 star rating. Prices start at £30.", 5.7531, 52],
