@@ -8,7 +8,7 @@ const steps = [
   ["generated protocol types", ["scripts/gen-proto.mjs", "--check"]],
   ["types", [bin("typescript", "tsc"), "-p", "tsconfig.check.json"]],
   ["build", [bin("typescript", "tsc"), "-b"]],
-  ["generated documents", ["scripts/docs.mjs", "--check"]],
+  ["generated documents", ["scripts/gen-reference.mjs", "--check"]],
   ["lint", [bin("eslint"), "--max-warnings", "0", "."]],
   ["import directions", [bin("dependency-cruiser", "depcruise"), ...workspaces, "--config", ".dependency-cruiser.cjs"]],
   ["production install of the coordinator", ["scripts/coordinator-size.mjs"]],

@@ -83,7 +83,10 @@ export function requestOf(shape: ModelShape, privacy: ArtifactRequest["privacy"]
   };
 }
 
-export function describeShape({ config }: ModelShape) {
+export function describeShape({ config }: ModelShape): {
+  readonly family: string;
+  readonly description: ReturnType<(typeof builtInFamilies)[number]["describe"]>;
+} {
   const family = builtInFamilies.find(({ name }) => name === config["model_type"]);
   if (family === undefined) throw new Error(`no family ${String(config["model_type"])}`);
   return { family: family.name, description: family.describe(family.parseConfig(config)) };

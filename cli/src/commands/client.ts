@@ -16,6 +16,7 @@ interface ClientOptions {
   readonly data: string;
   readonly evaluation?: string;
   readonly state: string;
+  readonly cache?: string;
   readonly name?: string;
   readonly run?: string;
   readonly engine: EngineName | "auto";
@@ -47,6 +48,7 @@ export function clientCommand(): Command {
     )
     .option("-e, --evaluation <file>", "held-out examples for federated evaluation")
     .requiredOption("-s, --state <folder>", "folder for keys, caches and unfinished work")
+    .option("--cache <folder>", "folder for converted weights and compiled graphs, may be shared; default: in --state")
     .option("-n, --name <text>", "name that the operator sees; default: the data file's folder")
     .option("-r, --run <id>", "take part in this run only")
     .addOption(
@@ -72,6 +74,7 @@ async function runClient(options: ClientOptions): Promise<void> {
     data,
     name,
     engine: { engine: options.engine, ...(options.threads === undefined ? {} : { threads: options.threads }) },
+    ...(options.cache === undefined ? {} : { modelCacheFolder: options.cache }),
     ...(options.run === undefined ? {} : { runId: parseRunId(options.run) }),
     ...(options.policy === undefined ? {} : { policy: readPolicy(options.policy) }),
     insecure: options.insecure === true,

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import {
   FedLoraError,
   canonicalBytes,
@@ -131,7 +132,7 @@ export class CoordinatorAdminService implements AdminService {
     const { adapter } = createRunContext(spec, manifest, methods);
     const ref = await keeper.put(writeSafetensors(initialAdapter(adapter, spec.training.seed)));
     try {
-      const runId = this.#newRunId(spec.name);
+      const runId = this.#newRunId(spec.name, idempotencyKey);
       const event = {
         type: "run-created" as const,
         runId,
@@ -147,9 +148,11 @@ export class CoordinatorAdminService implements AdminService {
     }
   }
 
-  #newRunId(name: string): RunId {
-    for (;;) {
-      const runId = `${name}-${Buffer.from(this.#core.randomBytes(3)).toString("hex")}` as RunId;
+  /** From the idempotency key, so that the same request in a new storage folder is the same run, random streams included. */
+  #newRunId(name: string, idempotencyKey: string): RunId {
+    for (let attempt = 0; ; attempt++) {
+      const suffix = createHash("sha256").update(`${idempotencyKey}:${attempt}`).digest("hex").slice(0, 6);
+      const runId = `${name}-${suffix}` as RunId;
       if (!this.#core.runs.has(runId)) return runId;
     }
   }

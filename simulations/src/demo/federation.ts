@@ -11,6 +11,8 @@ export interface FederationOptions {
   readonly workFolder: string;
   readonly manifestFile: string;
   readonly modelFolder: string;
+  /** Converted weights and compiled graphs, shared by the processes: they hold nothing of anybody's mail. */
+  readonly cacheFolder: string;
   readonly members: readonly string[];
   readonly spec: RunSpec;
   readonly processes: ProcessGroup;
@@ -77,6 +79,7 @@ async function startMember(options: FederationOptions, name: string, address: st
       `--data=${join(folder, "train.jsonl")}`,
       `--evaluation=${join(folder, "held-out.jsonl")}`,
       `--state=${join(folder, "state")}`,
+      `--cache=${options.cacheFolder}`,
       "--engine=onnxruntime-cpu",
       "--threads=1",
     ],

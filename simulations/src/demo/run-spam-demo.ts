@@ -69,7 +69,13 @@ export async function runSpamDemo(
     const manifestFile = join(workFolder, "model.json");
     await writeFile(manifestFile, JSON.stringify(baseModel.manifest));
     const members = mailboxes.map(({ name }) => name);
-    const setting = { launcher: options.launcher, workFolder, manifestFile, modelFolder: baseModel.folder };
+    const setting = {
+      launcher: options.launcher,
+      workFolder,
+      manifestFile,
+      modelFolder: baseModel.folder,
+      cacheFolder,
+    };
     const federation = await runFederation({ ...setting, members, spec, processes, progress, signal });
     const adapterFolder = resolve(options.adapterFolder);
     await saveFinalAdapter(federation, baseModel, adapterFolder);
@@ -120,7 +126,7 @@ async function useAdapter(
   mailboxes: readonly Mailbox[],
   signal: AbortSignal,
 ): Promise<{ readonly predicted: readonly number[]; readonly mails: readonly ClassifiedMail[] }> {
-  const workbench = openModelWorkbench({ baseModel, cacheFolder });
+  const workbench = openModelWorkbench({ baseModel, cacheFolder, engine: { engine: "onnxruntime-cpu" } });
   try {
     const model = workbench.adapt(await loadAdapterFolder(adapterFolder, baseModel.manifest));
     const predicted = await predict(model, heldOutOf(mailboxes), signal);
