@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { atLeast, atMost, machine, type Bench, type BenchReport } from "../bench.js";
 import { createUpdates, download, streamUp, upload } from "./bench-client.js";
-import { BenchProcess } from "./server-process.js";
+import { BenchProcess, type ServerRequest } from "./server-process.js";
 
 interface Row {
   readonly what: "durable" | "transport";
@@ -29,7 +29,7 @@ export const intakeBench: Bench = {
     const folder = mkdtempSync(join(tmpdir(), "fedlora-intake-"));
     try {
       const results = [
-        ...(await measureServer({ kind: "durable", folder: join(folder, "single"), rows }, quick)),
+        ...(await measureServer({ kind: "durable", folder: join(folder, "single"), rows, download: true }, quick)),
         ...(await measureServer({ kind: "sink", rows }, quick)),
       ];
       const many = await measureMany(join(folder, "many"), rows);
@@ -40,9 +40,7 @@ export const intakeBench: Bench = {
   },
 };
 
-type Start =
-  | { readonly kind: "durable"; readonly folder: string; readonly rows: number }
-  | { readonly kind: "sink"; readonly rows: number };
+type Start = Exclude<ServerRequest, { readonly kind: "peak" }>;
 
 async function measureServer(start: Start, quick: boolean): Promise<readonly Row[]> {
   const [server, proxy] = [new BenchProcess("server-child"), new BenchProcess("proxy-child")];
@@ -101,7 +99,7 @@ async function measureMany(folder: string, rows: number): Promise<Many> {
   const clients = 32;
   const [server, crowd] = [new BenchProcess("server-child"), new BenchProcess("clients-child")];
   try {
-    const { port } = await server.ask<{ port: number }>({ kind: "durable", folder, rows });
+    const { port } = await server.ask<{ port: number }>({ kind: "durable", folder, rows, download: false });
     const { seconds, waits } = await crowd.ask<{ seconds: number; waits: number }>({ port, rows, count: clients });
     const peakRssMb = await server.ask<number>({ kind: "peak" });
     return { clients, peakRssMb, mbPerSecond: (clients * rows * 1024) / 1e6 / seconds, timesToldToWait: waits };

@@ -1,10 +1,12 @@
-import { noopLogger, systemClock, type ClientId, type PlanId } from "@fedlora/core";
-import { createSigner, openFileStorage, startTransport } from "@fedlora/coordinator";
+import { noopLogger, systemClock, type BlobId, type ClientId, type PlanId } from "@fedlora/core";
+import { createSigner, openFileStorage, startTransport, type BlobStore } from "@fedlora/coordinator";
 import { createCallAdapters, FakeService, sampleUpdate, startGrpcServer } from "@fedlora/coordinator/testing";
 import { uploadChunkFromWire, type AdminHandlers, type CoordinatorHandlers } from "@fedlora/proto";
 import { generateKeyPairSync } from "node:crypto";
 import type { ServerRequest } from "./server-process.js";
 import { sinkBlobChunks } from "./sink-blob.js";
+
+type DurableRequest = Extract<ServerRequest, { readonly kind: "durable" }>;
 
 /**
  * The measured side. `durable` is the coordinator's own intake on a folder; `sink` is its gRPC server with handlers that
@@ -17,7 +19,7 @@ process.on("message", (request: ServerRequest) => {
 async function answer(request: ServerRequest): Promise<unknown> {
   switch (request.kind) {
     case "durable":
-      return startDurable(request.folder, request.rows);
+      return startDurable(request);
     case "sink":
       return startSink(request.rows);
     case "peak":
@@ -26,15 +28,17 @@ async function answer(request: ServerRequest): Promise<unknown> {
   }
 }
 
-async function startDurable(folder: string, rows: number): Promise<{ port: number; blobId: string }> {
-  const { layout, file } = sampleUpdate(rows);
+async function startDurable(request: DurableRequest): Promise<{ port: number; blobId: string }> {
+  const { folder, rows } = request;
+  const { layout } = sampleUpdate(2);
+  const wanted = layout.map((spec) => ({ ...spec, shape: [rows / 2, 256] }));
   const storage = await openFileStorage({ folder });
   const { privateKey } = generateKeyPairSync("ed25519");
   const service = new FakeService(createSigner(privateKey));
   const fake = { ...service.clients };
   const clients: Partial<typeof fake> = {
     ticket: (clientId: ClientId, planId: PlanId) => {
-      if (!service.plans.has(planId)) service.offer(clientId, planId, layout);
+      if (!service.plans.has(planId)) service.offer(clientId, planId, wanted);
       return fake.ticket(clientId, planId);
     },
     accept: async (clientId, planId, update) => {
@@ -45,8 +49,9 @@ async function startDurable(folder: string, rows: number): Promise<{ port: numbe
     },
   };
   Object.assign(service.clients, clients);
-  const blobId = await storage.blobs.put(file);
-  service.readable.set(blobId, file.byteLength);
+  // Only where it is measured: a file of this size in memory would be most of the peak.
+  const blobId = request.download ? await storeUpdate(storage.blobs, rows) : "";
+  if (blobId !== "") service.readable.set(blobId, await storage.blobs.size(blobId));
   const transport = await startTransport({
     service,
     blobs: storage.blobs,
@@ -59,6 +64,10 @@ async function startDurable(folder: string, rows: number): Promise<{ port: numbe
     pollWaitMs: 1000,
   });
   return { port: transport.port, blobId };
+}
+
+async function storeUpdate(blobs: BlobStore, rows: number): Promise<BlobId> {
+  return blobs.put(sampleUpdate(rows).file);
 }
 
 async function startSink(rows: number): Promise<{ port: number; blobId: string }> {

@@ -1,7 +1,7 @@
 import { fork, type ChildProcess } from "node:child_process";
 
 export type ServerRequest =
-  | { readonly kind: "durable"; readonly folder: string; readonly rows: number }
+  | { readonly kind: "durable"; readonly folder: string; readonly rows: number; readonly download: boolean }
   | { readonly kind: "sink"; readonly rows: number }
   | { readonly kind: "peak" };
 

@@ -6,9 +6,13 @@ import type { BlobStore } from "../storage/storage.js";
 /** A chunk as the wire carries it. */
 export type SentChunk = ReturnType<typeof blobChunkToWire> & { readonly data: Buffer };
 
+/** Chunk buffers that one download takes turns with. */
+const ringChunks = 8;
+
 /**
  * Sends a range of a blob in hashed chunks, in order. Reads one chunk ahead of what `write` has taken, so that the disk and
- * the network work at the same time and memory holds two chunks. Throws `blob-range-invalid`, and what `write` throws.
+ * the network work at the same time. The buffers are used again, since fresh ones cost more than reading does: `write` may
+ * hold on to a chunk until it has taken six later ones. Throws `blob-range-invalid`, and what `write` throws.
  */
 export async function sendBlob(
   blobs: BlobStore,
@@ -22,8 +26,11 @@ export async function sendBlob(
     const message = `blob ${range.id} of ${size} bytes has no bytes [${range.offset}, ${end})`;
     throw new FedLoraError("blob-range-invalid", message, { details: { size: String(size) } });
   }
-  const read = (offset: number): Promise<Uint8Array> =>
-    blobs.read(range.id, offset, Math.min(limits.chunkBytes, end - offset));
+  const ring: Buffer[] = [];
+  const read = (offset: number): Promise<Uint8Array> => {
+    const buffer = (ring[(offset / limits.chunkBytes) % ringChunks] ??= Buffer.allocUnsafeSlow(limits.chunkBytes));
+    return blobs.read(range.id, offset, Math.min(limits.chunkBytes, end - offset), buffer);
+  };
   let next = range.offset < end ? read(range.offset) : undefined;
   for (let offset = range.offset; next !== undefined;) {
     signal.throwIfAborted();

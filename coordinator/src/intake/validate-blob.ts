@@ -42,9 +42,10 @@ export function createUpdateValidator(blobs: BlobStore): UpdateValidator {
     const entries = await readEntries(blobs, id, size, layout);
     assertUpdateLayout(layout, entries);
     let squares = 0;
+    const buffer = Buffer.allocUnsafeSlow(Math.min(sliceBytes, size));
     for (const { name } of layout) {
       const entry = entries.get(name);
-      if (entry !== undefined) squares = await addTensor(blobs, id, name, entry, squares);
+      if (entry !== undefined) squares = await addTensor({ blobs, id, buffer }, name, entry, squares);
     }
     const norm = Math.sqrt(squares);
     if (maxNorm !== undefined && norm > maxNorm) {
@@ -79,16 +80,15 @@ function headerBytesFor(layout: TensorLayout): number {
 
 /** Adds the squares of a tensor's values to `squares`, one after the other, so that slices change no bit of the sum. */
 async function addTensor(
-  blobs: BlobStore,
-  id: BlobId,
+  from: { readonly blobs: BlobStore; readonly id: BlobId; readonly buffer: Uint8Array },
   name: string,
-  entry: SafetensorsEntry,
+  { dtype, offset, byteLength }: SafetensorsEntry,
   squares: number,
 ): Promise<number> {
-  const { dtype, offset, byteLength } = entry;
   let sum = squares;
   for (let at = 0; at < byteLength; at += sliceBytes) {
-    const bytes = await blobs.read(id, offset + at, Math.min(sliceBytes, byteLength - at));
+    const length = Math.min(sliceBytes, byteLength - at);
+    const bytes = await from.blobs.read(from.id, offset + at, length, from.buffer);
     sum = addSlice(name, dtype, bytes, at, sum);
     await nextTurn();
   }
@@ -99,7 +99,13 @@ function addSlice(name: string, dtype: DType, bytes: Uint8Array, at: number, squ
   const slice = { dtype, shape: [bytes.byteLength / itemSize[dtype]], bytes };
   const values = toFloat32(slice);
   let sum = squares;
-  for (const value of values) sum += value * value;
+  // A counted loop: for...of takes twice as long on a typed array.
+  let next = 0;
+  while (next < values.length) {
+    const value = values[next] ?? 0;
+    sum += value * value;
+    next += 1;
+  }
   // The squares of finite float32 values fit into a float64, so only NaN and infinities get here.
   if (Number.isFinite(sum)) return sum;
   const inSlice = firstNonFinite(slice);

@@ -52,10 +52,10 @@ export class FileBlobStore implements BlobStore {
     return stat.size;
   }
 
-  async read(id: BlobId, offset: number, length: number): Promise<Uint8Array> {
+  async read(id: BlobId, offset: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
     await this.#publishing.get(id);
     try {
-      return await this.#handles.use(id, (file) => readRange(file, id, offset, length));
+      return await this.#handles.use(id, (file) => readRange(file, id, offset, length, into));
     } catch (thrown) {
       if (thrown instanceof FedLoraError && thrown.code === "file-missing") throw blobNotFound(id);
       throw thrown;
@@ -226,13 +226,20 @@ class StoredBlob implements PartialBlob {
   }
 }
 
-async function readRange(file: OpenFile, id: BlobId, offset: number, length: number): Promise<Uint8Array> {
+async function readRange(
+  file: OpenFile,
+  id: BlobId,
+  offset: number,
+  length: number,
+  into: Uint8Array | undefined,
+): Promise<Uint8Array> {
   const sane = Number.isSafeInteger(offset) && Number.isSafeInteger(length) && offset >= 0 && length >= 0;
   if (!sane || (length > maxUncheckedReadBytes && offset + length > (await file.size()))) {
     throw rangeInvalid(id, offset, length);
   }
   // Not zeroed first: the range is checked and only what was read is returned.
-  const bytes = Buffer.allocUnsafeSlow(length);
+  const fits = into !== undefined && into.byteLength >= length;
+  const bytes = fits ? into.subarray(0, length) : Buffer.allocUnsafeSlow(length);
   const read = await file.read(bytes, offset);
   if (read < length) throw rangeInvalid(id, offset, length);
   return bytes;

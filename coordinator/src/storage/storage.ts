@@ -48,8 +48,11 @@ export interface Snapshot {
 export interface BlobStore {
   has(id: BlobId): Promise<boolean>;
   size(id: BlobId): Promise<number>;
-  /** Bytes [offset, offset + length) of a blob; throws `blob-not-found`, `blob-range-invalid`. */
-  read(id: BlobId, offset: number, length: number): Promise<Uint8Array>;
+  /**
+   * Bytes [offset, offset + length) of a blob; throws `blob-not-found`, `blob-range-invalid`. A store of files reads into
+   * `into` where it is large enough and returns a view of it: who reads much need not take new memory each time.
+   */
+  read(id: BlobId, offset: number, length: number, into?: Uint8Array): Promise<Uint8Array>;
   /** Local path for workers that read tensor by tensor; undefined where the store has no files. */
   path(id: BlobId): string | undefined;
   /** Stores bytes that are in memory already. */

@@ -214,7 +214,8 @@ export function sampleUpdate(
   rows = 1024,
   fill: (index: number) => number = (index) => Math.sin(index),
 ): { file: Uint8Array; layout: TensorLayout; values: Float32Array } {
-  const values = Float32Array.from({ length: rows * 256 }, (_, index) => fill(index));
+  const values = new Float32Array(rows * 256);
+  for (let index = 0; index < values.length; index += 1) values[index] = fill(index);
   const half = values.length / 2;
   const state = new Map([
     ["layer.lora_A.weight", fromFloat32(values.subarray(0, half), [rows / 2, 256])],
