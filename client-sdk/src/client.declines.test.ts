@@ -46,9 +46,16 @@ describe("a plan that is not for this client", () => {
   });
 
   test("because its upload would be larger than allowed, whatever its envelope says", async () => {
-    const harness = await open();
-    const declined = await declinedWith(harness, { policy: { maxUploadBytes: 2 ** 26 - 1 } });
-    expect(declined?.code).toBe("policy-declined");
+    const harness = await open({ coordinator: { envelope: { uploadBytes: 10 } } });
+    const declined = await declinedWith(harness, { policy: { maxUploadBytes: 700_000 } });
+    expect(declined).toMatchObject({ code: "policy-declined" });
+    expect(declined?.reason).toContain("786448"); // 3 x 65536 + 4 values of 4 bytes
+  });
+
+  test("because it needs a changed base model is declined", async () => {
+    const harness = await open({ coordinator: { envelope: { baseVersion: 2 } } });
+    const declined = await declinedWith(harness);
+    expect(declined?.code).toBe("directive-unknown");
   });
 
   test("because of another base model is declined as a mismatch", async () => {

@@ -211,18 +211,21 @@ describe("a coordinator that goes away", () => {
   });
 
   test("during training is enrolled with again by the reports, so that the client is not taken for silent", async () => {
+    let enrolledWhileTraining = 0;
     const harness = await open({
       trainer: {
         steps: 1,
         onStep: async () => {
           harness.fake.restart();
-          for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
+          for (let turn = 0; turn < 100; turn++) await new Promise((resolve) => setImmediate(resolve));
+          enrolledWhileTraining = harness.seen("enrolled").length;
         },
       },
     });
 
     await harness.run();
 
+    expect(enrolledWhileTraining).toBe(2);
     expect(harness.fake.reports.some(({ stage }) => stage === "training")).toBe(true);
     expect(harness.seen("enrolled")).toHaveLength(2);
     expect(harness.fake.accepted).toHaveLength(1);
@@ -238,7 +241,7 @@ describe("a coordinator that goes away", () => {
       return Promise.resolve();
     };
 
-    await harness.run({ transport, clock, policy: { methods: [] } });
+    await harness.run({ transport, clock, policy: { methods: [] }, reportIntervalMs: 1 });
 
     expect(harness.seen("declined")).toHaveLength(1);
     expect(clock.elapsedMs()).toBeGreaterThan(60_000);

@@ -1,5 +1,5 @@
 import { FedLoraError, readSafetensors, toFloat32 } from "@fedlora/core";
-import { readdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { createClientHarness, type ClientHarness, type HarnessOptions } from "./testing/client-harness.js";
@@ -191,6 +191,18 @@ describe("the state folder", () => {
     await first.close();
 
     await expect(harness.run()).resolves.toBeUndefined();
+  });
+
+  test("is cleared of what a crash left half finished", async () => {
+    const harness = await open();
+    const client = harness.start();
+    await mkdir(join(harness.folder, "work"));
+    await writeFile(join(harness.folder, "work", "old-plan.update.safetensors"), "half");
+
+    for await (const event of client.run()) if (event.type === "enrolled") break;
+    await client.close();
+
+    expect(await readdir(join(harness.folder, "work"))).toEqual([]);
   });
 
   test("keeps the client the same after a restart", async () => {

@@ -40,6 +40,8 @@ export interface FakeCoordinatorOptions {
   readonly evaluate?: boolean;
   readonly runId?: string;
   readonly method?: string;
+  /** What the envelopes of plans say differently. */
+  readonly envelope?: Partial<RoundPlan>;
 }
 
 /** One call of a client, before it takes effect or after it did and before its answer leaves. */
@@ -225,6 +227,7 @@ export class FakeCoordinator {
       deadlineMs: 600_000,
       downloadBytes: sizes.reduce((a, b) => a + b, 0),
       uploadBytes: kind === "train" ? 2 ** 26 : 0,
+      ...this.options.envelope,
     };
   }
 
