@@ -33,7 +33,8 @@ async function bytesTaken(url: string): Promise<number> {
   const piece = Buffer.alloc(64 * 1024);
   let taken = 0;
   const send = (): void => {
-    stream.write(piece, () => {
+    stream.write(piece, (error) => {
+      if (error) return;
       taken += piece.byteLength;
       send();
     });
