@@ -5,9 +5,9 @@ import { expect, test } from "vitest";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-test("the page on embedding shows the example as it is compiled", async () => {
+test.each(["README.md", "docs/how-to/embed-a-client.md"])("%s shows the example as it is compiled", async (name) => {
   const example = await readFile(join(root, "examples/src/embed-client.ts"), "utf8");
-  const page = await readFile(join(root, "docs/how-to/embed-a-client.md"), "utf8");
+  const page = await readFile(join(root, name), "utf8");
 
   expect(page).toContain(`\`\`\`ts\n${example}\`\`\``);
 });

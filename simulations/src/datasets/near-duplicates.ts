@@ -1,5 +1,3 @@
-import { createHash } from "node:crypto";
-
 export interface NearDuplicateOptions {
   /** Words of each text that are compared; default 100: what a model with a short context sees. */
   readonly words?: number;
@@ -49,8 +47,11 @@ function shingleHashes(text: string, maxWords: number): Set<number> {
   return shingles;
 }
 
+/** FNV-1a over UTF-16 code units. */
 function hash32(text: string): number {
-  return createHash("md5").update(text).digest().readUInt32LE(0);
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < text.length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
+  return hash >>> 0;
 }
 
 function bandKeys(shingles: ReadonlySet<number>): string[] {
