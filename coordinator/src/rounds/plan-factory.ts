@@ -133,6 +133,7 @@ export class PlanFactory {
       directives: instruction.directives,
       keepOptimizerState: instruction.keepOptimizerState,
       seed: spec.training.seed,
+      rounds: spec.rounds,
     };
     const projected = method.projectFor(instruction, await this.#loadGlobal(state.adapter));
     const frozen: BlobRef[] = [];

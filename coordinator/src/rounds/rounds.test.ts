@@ -1,95 +1,16 @@
 import { receiptBytes } from "@fedlora/proto";
-import type { RoundPlan, RunId, RunSpecInput } from "@fedlora/core";
-import { ManualClock } from "@fedlora/core/testing";
+import type { PlanInstructions, RoundPlan, RunId } from "@fedlora/core";
 import { createPublicKey, verify } from "node:crypto";
 import { describe, expect, test } from "vitest";
 
-import type { CoordinatorService, PollAnswer, RunDetail, RunEventRecord } from "../service.js";
-import { MemoryMedium, openMemoryStorage } from "../storage/memory-storage.js";
-import {
-  TestClient,
-  countingBytes,
-  openTestCoordinator,
-  testKey,
-  testManifest,
-  testSpec,
-} from "../testing/federation.js";
+import type { RunEventRecord } from "../service.js";
+import { ClockedFederation } from "../testing/clocked-federation.js";
+import { testKey, testManifest, testSpec } from "../testing/federation.js";
 import { expectCode } from "../testing/storage-contract.js";
-
-class Federation {
-  readonly clock = new ManualClock(1_000_000);
-  readonly medium = new MemoryMedium();
-  storage = openMemoryStorage(this.medium);
-  service!: CoordinatorService;
-  runId!: RunId;
-  readonly clients = new Map<string, TestClient>();
-
-  async start(names: readonly string[], changes: Partial<RunSpecInput> = {}): Promise<this> {
-    this.service = await openTestCoordinator(this.storage, { clock: this.clock });
-    for (const name of names) await this.enrol(name);
-    await this.service.admin.registerModel(testManifest);
-    this.runId = (await this.service.admin.createRun("key", testSpec(changes))).summary.runId;
-    return this;
-  }
-
-  async enrol(name: string): Promise<TestClient> {
-    const client = new TestClient(
-      name,
-      () => this.service,
-      () => this.storage,
-    );
-    this.clients.set(name, client);
-    await client.enrol();
-    return client;
-  }
-
-  client(name: string): TestClient {
-    return this.clients.get(name)!;
-  }
-
-  /** Starts long polls and gives what they were answered once the clock has moved on by `ms`. */
-  async polls(names: readonly string[], ms = 10): Promise<PollAnswer[]> {
-    const answers = names.map((name) => this.client(name).poll(ms));
-    await this.clock.advance(ms);
-    return Promise.all(answers);
-  }
-
-  async plans(...names: readonly string[]): Promise<RoundPlan[]> {
-    await this.detail();
-    const answers = await this.polls(names);
-    return answers.map((answer, index) => {
-      if (answer.kind !== "plan") throw new Error(`${names[index]!} got ${JSON.stringify(answer)}`);
-      return answer.plan;
-    });
-  }
-
-  /** Aggregation reads files, which no manual clock moves on. */
-  async detail(): Promise<RunDetail> {
-    for (;;) {
-      const detail = await this.service.admin.getRun(this.runId);
-      const { phase, state } = detail.summary;
-      const isMoving = phase === "aggregating" || phase === "committed";
-      if (state !== "running" || !isMoving) return detail;
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
-  }
-
-  async kinds(): Promise<string[]> {
-    const kinds: string[] = [];
-    for await (const { fact } of this.service.admin.audit(this.runId, 0)) kinds.push(String(fact["type"]));
-    return kinds;
-  }
-
-  /** As after kill -9. */
-  async restart(): Promise<void> {
-    this.storage = openMemoryStorage(this.medium);
-    this.service = await openTestCoordinator(this.storage, { clock: this.clock, randomBytes: countingBytes(9) });
-  }
-}
 
 describe("updates", () => {
   test("are accepted once: a signed receipt, the same one again, another update refused, a late one too", async () => {
-    const federation = await new Federation().start(["ann", "bob"], { rounds: 1, evaluation: { every: 0 } });
+    const federation = await new ClockedFederation().start(["ann", "bob"], { rounds: 1, evaluation: { every: 0 } });
     const [plan, other] = await federation.plans("ann", "bob");
     const ann = federation.client("ann");
     const bytes = await ann.update(plan!);
@@ -115,7 +36,7 @@ describe("updates", () => {
   });
 
   test("come too late after the round's close, and are told the current round", async () => {
-    const federation = await new Federation().start(["ann", "bob", "eve"], { cohort: { size: 2, overSelection: 1.5 } });
+    const federation = await new ClockedFederation().start(["ann", "bob", "eve"], { cohort: { size: 2, overSelection: 1.5 } });
     const [a, b, late] = await federation.plans("ann", "bob", "eve");
     await federation.client("ann").work(a!);
     await federation.client("bob").work(b!);
@@ -130,7 +51,7 @@ describe("updates", () => {
 
   test("are deleted at the commit unless the run keeps them", async () => {
     for (const keepUpdates of [false, true]) {
-      const federation = await new Federation().start(["ann", "bob"], {
+      const federation = await new ClockedFederation().start(["ann", "bob"], {
         rounds: 1,
         keepUpdates,
         evaluation: { every: 0 },
@@ -146,9 +67,20 @@ describe("updates", () => {
   });
 });
 
+describe("plans", () => {
+  test("say how many rounds the run has: learning rates that fall until its end need it", async () => {
+    const federation = await new ClockedFederation().start(["ann", "bob"], { rounds: 7 });
+    const [plan] = await federation.plans("ann", "bob");
+    const { blobs } = federation.storage;
+    const bytes = await blobs.read(plan!.instructions, 0, await blobs.size(plan!.instructions));
+    const instructions = JSON.parse(Buffer.from(bytes).toString("utf8")) as PlanInstructions;
+    expect(instructions.rounds).toBe(7);
+  });
+});
+
 describe("slots", () => {
   test("of a client that declines are given to another", async () => {
-    const federation = await new Federation().start(["ann", "bob", "eve"], { rounds: 1 });
+    const federation = await new ClockedFederation().start(["ann", "bob", "eve"], { rounds: 1 });
     const answers = await federation.polls(["ann", "bob", "eve"]);
     const chosen = ["ann", "bob", "eve"].filter((_, index) => answers[index]!.kind === "plan");
     const [spare] = ["ann", "bob", "eve"].filter((name) => !chosen.includes(name));
@@ -163,7 +95,7 @@ describe("slots", () => {
   });
 
   test("of a client that falls silent are given to another; the silent one may still deliver", async () => {
-    const federation = await new Federation().start(["ann", "bob"], {
+    const federation = await new ClockedFederation().start(["ann", "bob"], {
       rounds: 1,
       evaluation: { every: 0 },
       deadlines: { silenceMs: 1000 },
@@ -191,7 +123,7 @@ describe("slots", () => {
 
 describe("deadlines", () => {
   test("close a round with a quorum and say so", async () => {
-    const federation = await new Federation().start(["ann", "bob"], {
+    const federation = await new ClockedFederation().start(["ann", "bob"], {
       evaluation: { every: 0 },
       deadlines: { roundMs: 60_000, silenceMs: 120_000 },
     });
@@ -207,7 +139,7 @@ describe("deadlines", () => {
   });
 
   test("fail a round without a quorum; resumed, it starts over", async () => {
-    const federation = await new Federation().start(["ann", "bob"], { rounds: 1, deadlines: { roundMs: 60_000 } });
+    const federation = await new ClockedFederation().start(["ann", "bob"], { rounds: 1, deadlines: { roundMs: 60_000 } });
     const [stale] = await federation.plans("ann", "bob");
     await federation.clock.advance(60_100);
     const { summary } = await federation.detail();
@@ -227,7 +159,7 @@ describe("deadlines", () => {
   });
 
   test("end the wait for clients: a quorum starts, less fails", async () => {
-    const enough = await new Federation().start(["ann"], { deadlines: { enrolMs: 5000 } });
+    const enough = await new ClockedFederation().start(["ann"], { deadlines: { enrolMs: 5000 } });
     const polling = enough.client("ann").poll(6000);
     await enough.clock.advance(4900);
     expect((await enough.detail()).summary).toMatchObject({
@@ -237,13 +169,13 @@ describe("deadlines", () => {
     await enough.clock.advance(200);
     expect((await polling).kind).toBe("plan");
 
-    const none = await new Federation().start([], { deadlines: { enrolMs: 5000 } });
+    const none = await new ClockedFederation().start([], { deadlines: { enrolMs: 5000 } });
     await none.clock.advance(5100);
     expect((await none.detail()).summary).toMatchObject({ state: "failed" });
   });
 
   test("go on after a restart with the time that was left, but leave clients time to return", async () => {
-    const federation = await new Federation().start(["ann", "bob"], { deadlines: { roundMs: 60_000 } });
+    const federation = await new ClockedFederation().start(["ann", "bob"], { deadlines: { roundMs: 60_000 } });
     await federation.plans("ann", "bob");
     await federation.clock.advance(20_000);
     await federation.restart();
@@ -258,7 +190,7 @@ describe("deadlines", () => {
   });
 
   test("close a round when a quorum is there and nobody is left to wait for", async () => {
-    const federation = await new Federation().start(["ann", "bob"], {
+    const federation = await new ClockedFederation().start(["ann", "bob"], {
       rounds: 1,
       evaluation: { every: 0 },
       deadlines: { silenceMs: 1000 },
@@ -273,7 +205,7 @@ describe("deadlines", () => {
 
 describe("evaluation", () => {
   test("finds the best round, tolerates who is missing and stops at the target", async () => {
-    const federation = await new Federation().start(["ann", "bob"], {
+    const federation = await new ClockedFederation().start(["ann", "bob"], {
       rounds: 9,
       deadlines: { evaluationMs: 5000 },
       evaluation: { metric: "accuracy", target: 0.8 },
@@ -299,7 +231,7 @@ describe("evaluation", () => {
 
 describe("admin writes", () => {
   test("stop and resume at the round after the last commit; ended clients are told", async () => {
-    const federation = await new Federation().start(["ann", "bob"], { evaluation: { every: 0 } });
+    const federation = await new ClockedFederation().start(["ann", "bob"], { evaluation: { every: 0 } });
     const first = await federation.plans("ann", "bob");
     for (const [index, name] of ["ann", "bob"].entries()) await federation.client(name).work(first[index]!);
     await federation.clock.advance(10);
@@ -318,7 +250,7 @@ describe("admin writes", () => {
   });
 
   test("are refused with a code", async () => {
-    const federation = await new Federation().start([]);
+    const federation = await new ClockedFederation().start([]);
     const { admin } = federation.service;
     const unknown = { ...testSpec(), model: { hash: "cd".repeat(32) } };
     await expectCode("model-missing", admin.createRun("k1", unknown));
@@ -335,7 +267,7 @@ describe("admin writes", () => {
   });
 
   test("watching gives every fact once, in order, and live progress", async () => {
-    const federation = await new Federation().start(["ann", "bob"], { rounds: 1, evaluation: { every: 0 } });
+    const federation = await new ClockedFederation().start(["ann", "bob"], { rounds: 1, evaluation: { every: 0 } });
     const seen: RunEventRecord[] = [];
     const watching = (async (): Promise<void> => {
       const events = federation.service.admin.watch(federation.runId, 0, new AbortController().signal);
@@ -361,7 +293,7 @@ describe("admin writes", () => {
   });
 
   test("an export names the round and PEFT's configuration", async () => {
-    const federation = await new Federation().start(["ann", "bob"], { rounds: 1, evaluation: { every: 0 } });
+    const federation = await new ClockedFederation().start(["ann", "bob"], { rounds: 1, evaluation: { every: 0 } });
     const plans = await federation.plans("ann", "bob");
     for (const [index, name] of ["ann", "bob"].entries()) await federation.client(name).work(plans[index]!);
     await federation.detail();
