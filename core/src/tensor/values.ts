@@ -9,11 +9,16 @@ export type FloatDType = "F32" | "F16" | "BF16";
 
 /** @throws FedLoraError `tensor-invalid` when the bytes do not hold exactly the shape's elements. */
 export function assertTensor(name: string, tensor: Tensor): void {
-  const expected = elementCount(tensor.shape) * itemSize[tensor.dtype];
-  if (tensor.bytes.byteLength !== expected) {
+  assertByteLength(name, tensor, tensor.bytes.byteLength);
+}
+
+/** As `assertTensor`, for bytes that are not all there at once. */
+export function assertByteLength(name: string, { dtype, shape }: Omit<Tensor, "bytes">, byteLength: number): void {
+  const expected = elementCount(shape) * itemSize[dtype];
+  if (byteLength !== expected) {
     throw new FedLoraError(
       "tensor-invalid",
-      `tensor "${name}" of ${tensor.dtype} [${tensor.shape.join(", ")}] needs ${expected} bytes, got ${tensor.bytes.byteLength}`,
+      `tensor "${name}" of ${dtype} [${shape.join(", ")}] needs ${expected} bytes, got ${byteLength}`,
       { details: { tensor: name } },
     );
   }

@@ -51,6 +51,31 @@ describe("an update", () => {
     expect(reads).toEqual(["a", "b"]);
   });
 
+  describe("in slices that share a buffer", () => {
+    async function* slices({ bytes }: Tensor, cut: number): AsyncGenerator<Uint8Array> {
+      const shared = new Uint8Array(cut);
+      for (let at = 0; at < bytes.byteLength; at += cut) {
+        const slice = bytes.subarray(at, at + cut);
+        shared.set(slice);
+        yield Promise.resolve(shared.subarray(0, slice.byteLength));
+      }
+    }
+    const checkSlices = (state: StateDict, cut = 12): Promise<number> =>
+      validateUpdate(layout, { entries: good, read: (name) => slices(state.get(name)!, cut) });
+
+    test("gives the same norm", async () => {
+      expect(await checkSlices(good)).toBe(5);
+    });
+
+    test.each<[string, Tensor, number, object]>([
+      ["slices that cut a value in two", tensor([0, 4, 0, 0]), 6, { code: "tensor-invalid" }],
+      ["slices that end too early", tensor([0, 4, 0]), 8, { code: "tensor-invalid" }],
+      ["a NaN in a later slice", tensor([0, 4, 0, NaN]), 12, { details: { tensor: "b", index: "3" } }],
+    ])("%s: refused", async (_, b, cut, refusal) => {
+      await expect(checkSlices(new Map([...good, ["b", b]]), cut)).rejects.toMatchObject(refusal);
+    });
+  });
+
   test.each<[string, (state: Map<string, Tensor>) => unknown, string, RegExp]>([
     ["without a tensor", (s) => s.delete("b"), "update-tensor-missing", /tensor "b" is missing/],
     ["with one too many", (s) => s.set("c", tensor([1])), "update-tensor-unexpected", /tensor "c" is not expected/],
