@@ -1,7 +1,17 @@
 // Every rule that a machine can check, in the order of how fast it fails. `.ci/run` and people run the same.
 import { bin, node } from "./run.mjs";
 
-const workspaces = ["core", "proto", "aggregators", "coordinator", "client-sdk", "simulations", "cli", "benchmarks", "examples"];
+const workspaces = [
+  "core",
+  "proto",
+  "aggregators",
+  "coordinator",
+  "client-sdk",
+  "simulations",
+  "cli",
+  "benchmarks",
+  "examples",
+];
 
 const steps = [
   ["formatting", [bin("prettier"), "--check", "--log-level", "warn", "."]],
