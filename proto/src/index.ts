@@ -42,7 +42,15 @@ export {
 } from "./convert/report.js";
 export type { DeclineNotice, ProgressReport, ReportAnswer } from "./convert/report.js";
 export { runDetailToWire, runPageFromWire, runSummaryFromWire, runSummaryToWire } from "./convert/run.js";
-export type { EvaluationResult, RoundSummary, RunDetail, RunPage, RunSummary } from "./convert/run.js";
+export type {
+  EvaluationResult,
+  RoundPhase,
+  RoundSummary,
+  RunDetail,
+  RunPage,
+  RunState,
+  RunSummary,
+} from "./convert/run.js";
 export { auditRecordFromWire, auditRecordToWire, runEventFromWire, runEventToWire } from "./convert/run-event.js";
 export type { AuditedFact, RunEventRecord } from "./convert/run-event.js";
 export { commitFromWire, commitToWire, metricsFromWire, receiptFromWire, receiptToWire } from "./convert/update.js";

@@ -1,4 +1,14 @@
-import type { BlobId, PlanId, RoundPlan, RunId, UpdateMetrics, UpdateReceipt } from "@fedlora/core";
+import type { BlobId, PlanId, RunId, UpdateMetrics, UpdateReceipt } from "@fedlora/core";
+import type {
+  BlobChunk,
+  BlobReference,
+  CapabilityReport as ClientCapabilityReport,
+  ProgressReport,
+  ReceivedPoll as PollAnswer,
+  ReportAnswer,
+} from "@fedlora/proto";
+
+export type { BlobChunk, BlobReference, ClientCapabilityReport, PollAnswer };
 
 export interface EnrolInfo {
   readonly name: string;
@@ -6,42 +16,6 @@ export interface EnrolInfo {
   readonly sign: (message: Uint8Array) => Promise<Uint8Array> | Uint8Array;
   readonly baseModelHashes: readonly string[];
   readonly capability: ClientCapabilityReport;
-}
-
-/** As in proto's Capability; undefined = not measured. */
-export interface ClientCapabilityReport {
-  readonly memoryBytes: number | undefined;
-  readonly stepMs: number | undefined;
-  readonly uploadBytesPerSecond: number | undefined;
-  readonly engine: string;
-  readonly engineFingerprint: string;
-  readonly directives: readonly string[];
-  readonly codecs: readonly string[];
-  readonly maxRank: number | undefined;
-  readonly measurements: Readonly<Record<string, number>>;
-}
-
-export interface BlobReference {
-  readonly id: BlobId;
-  readonly size: number;
-}
-
-export type PollAnswer =
-  | { readonly kind: "plan"; readonly plan: RoundPlan; readonly refs: Readonly<Record<BlobId, number>> }
-  | { readonly kind: "wait"; readonly retryAfterMs: number; readonly reason: string }
-  | {
-      readonly kind: "ended";
-      readonly runId: RunId;
-      readonly state: "completed" | "stopped" | "failed";
-      readonly globalAdapter: BlobReference | undefined;
-      readonly instructions: BlobReference | undefined;
-    };
-
-export interface BlobChunk {
-  readonly offset: number;
-  readonly data: Uint8Array;
-  readonly sha256: Uint8Array;
-  readonly total: number;
 }
 
 /**
@@ -80,16 +54,6 @@ export interface Transport {
     signal: AbortSignal,
   ): Promise<UpdateReceipt>;
   decline(planId: PlanId, code: string, reason: string, signal: AbortSignal): Promise<void>;
-  report(
-    progress: {
-      planId: PlanId;
-      stage: string;
-      step: number;
-      totalSteps: number;
-      loss: number;
-      capability: ClientCapabilityReport | undefined;
-    },
-    signal: AbortSignal,
-  ): Promise<{ planOpen: boolean; deadlineMs: number }>;
+  report(progress: ProgressReport, signal: AbortSignal): Promise<ReportAnswer>;
   close(): Promise<void>;
 }

@@ -1,10 +1,12 @@
 import {
+  assertUpdateMetrics,
   FedLoraError,
   type BlobId,
   type ClientId,
   type Clock,
   type ErrorCode,
   type PlanId,
+  type UpdateMetrics,
   type UpdateReceipt,
 } from "@fedlora/core";
 import {
@@ -114,7 +116,7 @@ export class Intake {
       const { clients } = this.#parts;
       const ticket = await this.#ticket(clientId, planId);
       if (uploadId === undefined) {
-        const metrics = await this.#refusing(clientId, planId, () => metricsFromWire(question.metrics));
+        const metrics = await this.#refusing(clientId, planId, () => checkedMetrics(question, ticket));
         return clients.acceptEvaluation(clientId, planId, metrics);
       }
       if (ticket.accepted !== undefined) {
@@ -197,7 +199,7 @@ export class Intake {
     await this.#close(upload, true);
     try {
       const { metrics, updateNorm } = await this.#refusing(clientId, planId, async () => ({
-        metrics: metricsFromWire(question.metrics),
+        metrics: checkedMetrics(question, ticket),
         updateNorm: await validate(blob, ticket),
       }));
       return await clients.accept(clientId, planId, { blobId: blob.id, bytes: blob.size, updateNorm, metrics });
@@ -237,6 +239,13 @@ export class Intake {
   #now(): number {
     return this.#parts.clock.monotonicMs();
   }
+}
+
+/** Throws `update-weight`, `update-metrics`. */
+function checkedMetrics(question: CommitQuestion, { task }: UploadTicket): UpdateMetrics {
+  const metrics = metricsFromWire(question.metrics);
+  assertUpdateMetrics(task, metrics);
+  return metrics;
 }
 
 /**

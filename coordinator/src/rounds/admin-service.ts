@@ -5,12 +5,12 @@ import {
   canonicalJson,
   compileRunSpec,
   initialAdapter,
+  parseModelManifest,
   toPeftConfig,
   writeSafetensors,
 } from "@fedlora/core";
 import type { BaseModelHash, ModelManifest, RunId, RunSpec } from "@fedlora/core";
 
-import { parseModelManifest } from "../model/model-manifest.js";
 import type { AdminService, RunDetail, RunEventRecord, RunSummary } from "../service.js";
 import type { CoordinatorCore } from "./coordinator-core.js";
 import { decideResume, decideStop } from "./decide-round.js";

@@ -117,12 +117,13 @@ export class CoordinatorClientService implements ClientService {
   async ticket(clientId: ClientId, planId: PlanId): Promise<UploadTicket> {
     const driver = await this.#heardOf(clientId, planId);
     const { state, runId } = driver;
+    const { task } = state.spec;
     const found = findPlan(state, clientId, planId);
     if (!("plan" in found)) {
       const { round, sequence, blobId } = found.past;
       if (sequence === null) throw roundClosed(state, planId);
       const accepted = this.#receipt({ planId, runId, round, clientId, blobId, sequence });
-      return { runId, round, planId, layout: [], maxBytes: 0, maxNorm: undefined, accepted };
+      return { runId, round, planId, task, layout: [], maxBytes: 0, maxNorm: undefined, accepted };
     }
     const { plan } = found;
     const { acceptance } = plan;
@@ -132,6 +133,7 @@ export class CoordinatorClientService implements ClientService {
       runId,
       round,
       planId,
+      task,
       layout: plan.kind === "train" ? await this.#layoutOf(plan) : [],
       maxBytes: plan.uploadBytes,
       maxNorm: plan.maxNorm ?? undefined,

@@ -1,10 +1,9 @@
 import { builtinMethods } from "@fedlora/aggregators";
 import type { MethodRegistry } from "@fedlora/aggregators";
-import { FedLoraError, noopLogger, systemClock } from "@fedlora/core";
+import { FedLoraError, noopLogger, parseModelManifest, systemClock } from "@fedlora/core";
 import type { BaseModelHash, BlobId, ClientId, Clock, Logger, ModelManifest, PlanId, RunId } from "@fedlora/core";
 import { randomBytes } from "node:crypto";
 
-import { parseModelManifest } from "../model/model-manifest.js";
 import type { Storage } from "../storage/storage.js";
 import { BlobKeeper } from "./blob-keeper.js";
 import { defaultTuning } from "./coordinator-options.js";

@@ -1,5 +1,5 @@
-import { FedLoraError } from "@fedlora/core";
-import type { BlobId, ClientId, ErrorCode, EvaluationCounts, PlanId, RunSpec, UpdateMetrics } from "@fedlora/core";
+import { FedLoraError, assertUpdateMetrics } from "@fedlora/core";
+import type { BlobId, ClientId, ErrorCode, PlanId, UpdateMetrics } from "@fedlora/core";
 
 import type { RunEvent } from "./run-events.js";
 import { acceptedPlans, plansOf } from "./run-state.js";
@@ -71,7 +71,10 @@ export function decideEvaluationAcceptance(
 ): AcceptDecision {
   const earlier = findAcceptance(state, clientId, planId, "", "evaluate");
   if (earlier !== undefined) return earlier;
-  assertEvaluation(state.spec, metrics.evaluation);
+  if (metrics.evaluation === undefined) {
+    throw new FedLoraError("update-metrics", "metrics: an evaluation without its counts");
+  }
+  assertUpdateMetrics(state.spec.task, metrics);
   const common = { runId: state.runId, round: state.round, atMs };
   return { kind: "accept", events: [{ type: "evaluation-accepted", ...common, planId, clientId, metrics }] };
 }
@@ -173,21 +176,4 @@ function findAcceptance(
     throw new FedLoraError("request-invalid", `plan ${planId} asks to ${found.plan.kind}, not to ${kind}`);
   }
   return undefined;
-}
-
-function assertEvaluation({ task }: RunSpec, counts: EvaluationCounts | undefined): void {
-  const labels = task.kind === "sequence-classification" ? task.labels.length : 0;
-  const refuse = (what: string): never => {
-    throw new FedLoraError("update-metrics", `evaluation: ${what}`);
-  };
-  if (counts === undefined) return refuse("the counts are missing");
-  const { count, lossSum, confusion } = counts;
-  if (!Number.isFinite(count) || count < 0) refuse(`count ${count} must be finite and at least 0`);
-  if (!Number.isFinite(lossSum)) refuse(`lossSum ${lossSum} must be finite`);
-  if (confusion.length !== labels * labels) {
-    refuse(`confusion has ${confusion.length} entries, ${labels} x ${labels} are expected`);
-  }
-  if (!confusion.every((value) => Number.isFinite(value) && value >= 0)) {
-    refuse("confusion must hold finite numbers of at least 0");
-  }
 }

@@ -29,14 +29,7 @@ export async function loadMethodState(
   return decodeMethodState(await readBlob(blobs, state.methodState));
 }
 
-interface Prepared {
-  readonly instructions: BlobRef;
-  readonly download: BlobRef;
-  readonly frozen: readonly BlobRef[];
-  readonly uploadBytes: number;
-  readonly maxNorm: number | null;
-  readonly weightFactor: number;
-}
+type Prepared = Omit<IssuedPlan, "planId" | "clientId">;
 
 /**
  * Makes plans: asks the method what each client does, and stores instructions and downloads as blobs. Clients with equal
@@ -138,9 +131,14 @@ export class PlanFactory {
     const projected = method.projectFor(instruction, await this.#loadGlobal(state.adapter));
     const frozen: BlobRef[] = [];
     for (const id of instruction.frozen) frozen.push({ id, size: await this.#blobs.size(id) });
+    const stored = await this.#keeper.put(canonicalBytes(instructions));
+    const download = await this.#keeper.put(writeSafetensors(projected)).catch((thrown: unknown) => {
+      this.#keeper.unpin([stored.id]);
+      throw thrown;
+    });
     const prepared = {
-      instructions: await this.#keeper.put(canonicalBytes(instructions)),
-      download: await this.#keeper.put(writeSafetensors(projected)),
+      instructions: stored,
+      download,
       frozen,
       uploadBytes: maxUploadBytes(rule.layout),
       maxNorm: spec.limits.maxUpdateNorm ?? rule.maxNorm ?? null,

@@ -263,7 +263,7 @@ describe("admin writes", () => {
     await expectCode("method-unknown", admin.createRun("k3", testSpec({ method: { name: "fedavgg" } })));
     await expectCode("run-not-found", admin.getRun("nope" as RunId));
     await expectCode("export-refused", admin.exportAdapter(federation.runId, 0, "peft"));
-    await expectCode("request-invalid", admin.registerModel({ ...testManifest, hash: "x" } as never));
+    await expectCode("file-invalid", admin.registerModel({ ...testManifest, hash: "x" } as never));
   });
 
   test("watching gives every fact once, in order, and live progress", async () => {

@@ -308,9 +308,30 @@ test("an evaluation is accepted without an upload", async () => {
   const client = await enrol(served);
   const planId = served.service.offer(client.clientId, "p-e", []);
 
-  const receipt = await client.commit(planId, undefined, { evaluation: { count: 1, lossSum: 2, confusion: [1] } });
+  const evaluation = { count: 1, lossSum: 2, confusion: [1, 0, 0, 0] };
+  const receipt = await client.commit(planId, undefined, { evaluation });
 
   expect(receipt).toMatchObject({ planId, blobId: "" });
+});
+
+test("counts that are not those of the run's task are refused", async () => {
+  const served = await start();
+  const client = await enrol(served);
+  const { file, layout } = sampleUpdate();
+  const evaluated = served.service.offer(client.clientId, "p-e", []);
+  const trained = served.service.offer(client.clientId, "p-t", layout);
+  const { uploadId } = await client.begin(trained, refOf(file));
+  await client.putChunks(uploadId, file);
+  const evaluation = { count: 1, lossSum: 2, confusion: [1, 0, 0, 0, 0, 0, 0, 0, 0] };
+
+  expect(await codeOf(client.commit(evaluated, undefined, { evaluation }))).toBe("update-metrics");
+  expect(await codeOf(client.commit(trained, uploadId, { evaluation }))).toBe("update-metrics");
+
+  expect(served.service.accepted).toEqual([]);
+  expect(served.service.refused).toEqual([
+    { planId: evaluated, code: "update-metrics" },
+    { planId: trained, code: "update-metrics" },
+  ]);
 });
 
 test("plaintext beyond loopback is refused", async () => {

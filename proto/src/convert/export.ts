@@ -15,6 +15,7 @@ export interface ExportQuestion {
 
 export interface ExportedAdapter {
   readonly adapter: BlobReference;
+  /** PEFT's adapter_config.json as a value. */
   readonly adapterConfig: Readonly<Record<string, unknown>>;
   readonly round: number;
 }

@@ -4,7 +4,10 @@ import { limits } from "../limits.js";
 import { checkInt, checkText } from "./checks.js";
 import { parseJsonObject } from "./json.js";
 
-/** An event of a run; `sequence` is 0 for progress that is not journaled. */
+/**
+ * An event of a run; `sequence` is 0 for progress that is not journaled. `data` is stable per kind
+ * (docs/reference/run-events.md).
+ */
 export interface RunEventRecord {
   readonly sequence: number;
   readonly kind: string;

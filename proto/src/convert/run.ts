@@ -49,6 +49,7 @@ export interface RunSummary {
   readonly round: number;
   readonly rounds: number;
   readonly method: string;
+  /** Why it waits, stopped or failed, in words; empty when there is nothing to say. */
   readonly reason: string;
   readonly createdMs: number;
   readonly baseModelHash: BaseModelHash;
@@ -58,6 +59,7 @@ export interface EvaluationResult {
   readonly count: number;
   readonly loss: number;
   readonly accuracy: number | undefined;
+  /** F1 of the task's positive label. */
   readonly f1: number | undefined;
   readonly confusion: readonly number[];
 }

@@ -6,6 +6,7 @@ import {
   type PlanId,
   type RoundPlan,
   type RunId,
+  type TaskSpec,
   type TensorLayout,
   type UpdateMetrics,
   type UpdateReceipt,
@@ -32,6 +33,7 @@ interface FakePlan {
 
 /** Accepts what it is told to, remembers what it was told: the rounds are somebody else's tests. */
 export class FakeService implements CoordinatorService {
+  readonly task: TaskSpec = { kind: "sequence-classification", labels: ["ham", "spam"], maxTokens: 128 };
   readonly plans = new Map<PlanId, FakePlan>();
   readonly readable = new Map<BlobId, number>();
   readonly refused: { planId: PlanId; code: ErrorCode }[] = [];
@@ -105,7 +107,7 @@ export class FakeService implements CoordinatorService {
     if (plan === undefined) throw new FedLoraError("plan-unknown", `no plan ${planId}`);
     if (plan.clientId !== clientId) throw new FedLoraError("plan-not-yours", `plan ${planId} is another client's`);
     if (!plan.isOpen) throw new FedLoraError("round-closed", "round 1 is closed; round 2 is open");
-    return { runId: "r" as RunId, round: 1, planId, ...plan };
+    return { runId: "r" as RunId, round: 1, planId, task: this.task, ...plan };
   }
 
   #sign(clientId: ClientId, planId: PlanId, blobId: BlobId | ""): UpdateReceipt {
