@@ -61,7 +61,7 @@ export async function runSpamDemo(
 
     const cacheFolder = join(workFolder, "cache");
     const baseModel = await loadBaseModel(miniLmFolder(), { cacheFolder });
-    const { rounds = 5, localSteps = 15, seed, signal } = options;
+    const { rounds = 5, localSteps = 20, seed, signal } = options;
     const { hash } = baseModel.manifest;
     const spec = compileRunSpec(spamRunSpec({ modelHash: hash, members: mailboxes.length, rounds, localSteps, seed }), {
       manifest: baseModel.manifest,
