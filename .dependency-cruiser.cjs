@@ -54,6 +54,17 @@ module.exports = {
       from: { path: "^client-sdk/src/engine/runtime" },
       to: { path: "(^client-sdk/src/(engine/(compile|eager)|models)/)|(node_modules/@tensorflow/)" },
     },
+    {
+      name: "compiler-in-its-thread",
+      comment: "tracing blocks an event loop; applications compile through engine/compile-in-thread.ts",
+      severity: "error",
+      from: { path: "^client-sdk/src", pathNot: "^client-sdk/src/engine/(compile|eager|testing)/" },
+      to: {
+        path: "^client-sdk/src/engine/(compile|eager)/",
+        pathNot: "/compiler-thread\\.ts$",
+        dependencyTypesNot: ["type-only", "dynamic-import"],
+      },
+    },
     onlyFrom("generated-types-behind-converters", "^proto/src/gen/", "^proto/src/"),
   ],
   options: {

@@ -33,7 +33,7 @@ export type { TrialStep } from "./auto/time-engines.js";
 export { openForkedEngine } from "./process/open-forked-engine.js";
 export type { EngineStart } from "./runtime/protocol.js";
 export { readArtifact } from "./runtime/read-artifact.js";
-export { compileArtifact } from "./compile-lazily.js";
+export { compileInThread as compileArtifact } from "./compile-in-thread.js";
 export type { CompileRequest } from "./compile/compile-artifact.js";
 export { readWeightPlaces } from "./weight-places.js";
 export { loadBackend } from "./process/start-engine.js";

@@ -1,6 +1,6 @@
 import { adapterLayout, resolveAdapter, type RunSpec } from "@fedlora/core";
-import { compileArtifact } from "../engine/compile/compile-artifact.js";
 import type { ArtifactRef } from "../engine/artifact.js";
+import { compileInThread } from "../engine/compile-in-thread.js";
 import { readWeightPlaces } from "../engine/weight-places.js";
 import { planAdapter } from "../lora/adapter-plan.js";
 import type { BaseModel } from "../models/base-model.js";
@@ -26,7 +26,7 @@ export async function compileRun(
   const shared = { baseModel, task, adapter, batch: training.batchSize };
   const settings = { ...shared, purpose: "train", memory: training.memory, dropout: spec.adapter.dropout > 0 } as const;
   const compile = (request: Parameters<Parameters<typeof createGraphs>[1]>[0]) =>
-    compileArtifact({ request, weights, outputFolder });
+    compileInThread({ request, weights, outputFolder });
   const trainGraph = createGraphs(settings, compile);
   const evaluateGraph = createGraphs({ ...shared, purpose: "evaluate" }, compile);
   const artifacts: ArtifactRef[] = [];

@@ -1,6 +1,10 @@
+import { execFile } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startEngine } from "../engine/process/start-engine.js";
 import { compileArtifact } from "../engine/compile/compile-artifact.js";
@@ -56,6 +60,33 @@ test("an engine in a process of its own, the same results as in this one", async
   await trainer.close();
 
   expect(trained).toEqual(expected.trained);
+});
+
+test("with a native engine the application's process never loads TensorFlow.js, and ends by itself", async () => {
+  const sdk = new URL("../index.ts", import.meta.url).href;
+  const localModel = new URL("../client/local-model.ts", import.meta.url).href;
+  const folder = await mkdtemp(join(tmpdir(), "fedlora-application-"));
+  const source = `
+    import { createRequire } from "node:module";
+    const { loadBaseModel, openModelWorkbench } = await import(${JSON.stringify(sdk)});
+    const { openLocalModel } = await import(${JSON.stringify(localModel)});
+    const [baseModelFolder, folder] = ${JSON.stringify([join(peftFolder, "bert", "base"), folder])};
+    const engine = { engine: "onnxruntime-cpu", threads: 1 };
+    const model = await openLocalModel({ source: { baseModel: baseModelFolder, engine }, stateFolder: folder });
+    await model.close();
+    const baseModel = await loadBaseModel(baseModelFolder, { cacheFolder: folder });
+    const workbench = openModelWorkbench({ baseModel, cacheFolder: folder, engine });
+    const [embedding] = await workbench.adapt().embed(["free money"]);
+    await workbench.close();
+    const loaded = Object.keys(createRequire(import.meta.url).cache).filter((path) => path.includes("tensorflow"));
+    console.log(JSON.stringify({ numbers: embedding.length, loaded }));`;
+  const loader = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href;
+  const options = ["--import", loader, "--conditions=@fedlora/source", "--input-type=module", "-e", source];
+
+  const { stdout } = await promisify(execFile)(process.execPath, options);
+
+  await rm(folder, { recursive: true });
+  expect(JSON.parse(stdout)).toEqual({ numbers: 16, loaded: [] });
 });
 
 test("an engine that did not start is tried again by the next use", async () => {

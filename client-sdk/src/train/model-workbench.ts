@@ -1,7 +1,7 @@
 import { type Clock, type Logger, systemClock } from "@fedlora/core";
 import { join } from "node:path";
 import { openEngine } from "../engine/auto/open-engine.js";
-import { compileArtifact } from "../engine/compile-lazily.js";
+import { compileInThread } from "../engine/compile-in-thread.js";
 import type { EngineOptions, TrainingEngine } from "../engine/engine.js";
 import { readWeightPlaces } from "../engine/weight-places.js";
 import type { AdaptedModel } from "../inference/adapted-model.js";
@@ -65,6 +65,6 @@ export function openModelWorkbench(options: ModelWorkbenchOptions): ModelWorkben
 function createCompiler(baseModel: BaseModel, outputFolder: string): Compile {
   return async (request) => {
     const weights = readWeightPlaces(await baseModel.weightsFile());
-    return compileArtifact({ request, weights, outputFolder });
+    return compileInThread({ request, weights, outputFolder });
   };
 }
