@@ -5,13 +5,13 @@ import {
   type PlanInstructions,
   type RunSpecInput,
 } from "@fedlora/core";
-import { pollAnswerFromWire, type ReceivedPoll } from "@fedlora/proto";
+import { noCapability, pollAnswerFromWire, type ReceivedPoll } from "@fedlora/proto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { createCoordinator, type Coordinator } from "./app.js";
-import { codeOf, noCapability, TestClient } from "./server/testing/harness.js";
+import { codeOf, TestClient } from "./server/testing/harness.js";
 
 const open: (() => unknown)[] = [];
 afterEach(async () => {

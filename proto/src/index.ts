@@ -11,6 +11,7 @@ export type { BlobSizes } from "./signed-bytes.js";
 export { blobChunkFromWire, blobChunkToWire, blobRangeFromWire } from "./convert/blob.js";
 export type { BlobChunk, BlobRange } from "./convert/blob.js";
 export type { BlobReference } from "./convert/blob-ref.js";
+export { noCapability } from "./convert/capability.js";
 export type { CapabilityReport } from "./convert/capability.js";
 export {
   checkBytes,

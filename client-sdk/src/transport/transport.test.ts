@@ -1,4 +1,5 @@
 import { FedLoraError, writeSafetensors, type StateDict } from "@fedlora/core";
+import { noCapability } from "@fedlora/proto";
 import { expect, test } from "vitest";
 import { createEphemeralIdentity } from "../identity.js";
 import { FakeConnection } from "../testing/fake-connection.js";
@@ -50,17 +51,7 @@ const info = {
   publicKey: identity.publicKey,
   sign: (message: Uint8Array) => identity.sign(message),
   baseModelHashes: [fakeBaseModelHash],
-  capability: {
-    memoryBytes: undefined,
-    stepMs: undefined,
-    uploadBytesPerSecond: undefined,
-    engine: "",
-    engineFingerprint: "",
-    directives: [],
-    codecs: [],
-    maxRank: undefined,
-    measurements: {},
-  },
+  capability: noCapability,
 };
 
 test("a coordinator that is not there is unavailable, and found again when it comes", async () => {

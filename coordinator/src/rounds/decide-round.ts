@@ -3,7 +3,7 @@ import type { ErrorCode, EvaluationCounts } from "@fedlora/core";
 
 import { mergeEvaluations, reachesTarget } from "./evaluation-result.js";
 import type { RunCommand } from "./run-reducer.js";
-import type { BlobRef, IssuedPlan, RunEvent } from "./run-events.js";
+import type { IssuedPlan, RunEvent } from "./run-events.js";
 import { acceptedPlans, isEvaluationDue, plansOf, quorumOf } from "./run-state.js";
 import type { RunMachineState } from "./run-state.js";
 
@@ -74,14 +74,7 @@ export function isUnfilled(state: RunMachineState): boolean {
 export function decideCommit(
   state: RunMachineState,
   command: RunCommand,
-  result: {
-    readonly adapter: BlobRef;
-    readonly methodState: BlobRef;
-    readonly baseVersion: number;
-    readonly methodMetrics: Readonly<Record<string, number>>;
-    readonly bytesUp: number;
-    readonly bytesDown: number;
-  },
+  result: Omit<Extract<RunEvent, { type: "round-committed" }>, "type" | "runId" | "round" | "atMs">,
   atMs: number,
 ): readonly RunEvent[] {
   if (!isCurrent(state, command, "aggregating")) return [];

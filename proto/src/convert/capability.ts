@@ -15,7 +15,8 @@ export interface CapabilityReport {
   readonly measurements: Readonly<Record<string, number>>;
 }
 
-const noCapability: CapabilityReport = {
+/** Nothing measured, nothing asked for. */
+export const noCapability: CapabilityReport = {
   memoryBytes: undefined,
   stepMs: undefined,
   uploadBytesPerSecond: undefined,

@@ -21,6 +21,7 @@ import {
   errorFromStatus,
   limits,
   nextOffsetFromWire,
+  noCapability,
   receiptFromWire,
   sessionMetadata,
   uploadChunkToWire,
@@ -36,18 +37,6 @@ import { openMemoryStorage } from "../../storage/memory-storage.js";
 import type { BlobStore } from "../../storage/storage.js";
 import { startTransport, type Transport, type TransportOptions } from "../transport.js";
 import { FakeService } from "./fake-service.js";
-
-export const noCapability = {
-  memoryBytes: undefined,
-  stepMs: undefined,
-  uploadBytesPerSecond: undefined,
-  engine: "",
-  engineFingerprint: "",
-  directives: [],
-  codecs: [],
-  maxRank: undefined,
-  measurements: {},
-};
 
 export interface Served {
   readonly transport: Transport;
