@@ -18,6 +18,7 @@ import { loadMethodState } from "./plan-factory.js";
 import { createRunContext } from "./run-context.js";
 import type { RunDriver } from "./run-driver.js";
 import { toRunDetail, toRunSummary } from "./run-views.js";
+import { unavailableDetail } from "./unavailable-run.js";
 
 /** The operator's side of the coordinator. */
 export class CoordinatorAdminService implements AdminService {
@@ -55,11 +56,15 @@ export class CoordinatorAdminService implements AdminService {
   }
 
   listRuns(): Promise<readonly RunSummary[]> {
-    return Promise.resolve([...this.#core.runs.values()].map(({ state, note }) => toRunSummary(state, note)));
+    const { runs, unavailable } = this.#core;
+    const others = [...unavailable.values()].map((run) => unavailableDetail(run).summary);
+    return Promise.resolve([...[...runs.values()].map(({ state, note }) => toRunSummary(state, note)), ...others]);
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- so that what it throws rejects
   async getRun(runId: RunId): Promise<RunDetail> {
+    const unavailable = this.#core.unavailable.get(runId);
+    if (unavailable !== undefined) return unavailableDetail(unavailable);
     return detailOf(this.#core.run(runId));
   }
 
@@ -76,8 +81,10 @@ export class CoordinatorAdminService implements AdminService {
   }
 
   watch(runId: RunId, afterSequence: number, signal: AbortSignal): AsyncIterable<RunEventRecord> {
+    const { feed, unavailable } = this.#core;
+    if (unavailable.has(runId)) return feed.watch(runId, afterSequence, () => true, signal);
     const driver = this.#core.run(runId);
-    return this.#core.feed.watch(runId, afterSequence, () => driver.state.status !== "running", signal);
+    return feed.watch(runId, afterSequence, () => driver.state.status !== "running", signal);
   }
 
   async exportAdapter(runId: RunId, round: number, form: string): ReturnType<AdminService["exportAdapter"]> {
@@ -105,12 +112,12 @@ export class CoordinatorAdminService implements AdminService {
 
   // eslint-disable-next-line @typescript-eslint/require-await -- so that what it throws rejects
   async privacy(runId: RunId): Promise<{ mode: string; ledger: unknown }> {
-    this.#core.run(runId);
+    this.#assertKnown(runId);
     return { mode: "none", ledger: [] };
   }
 
   async *audit(runId: RunId, afterSequence: number): ReturnType<AdminService["audit"]> {
-    this.#core.run(runId);
+    this.#assertKnown(runId);
     for await (const { sequence, event } of this.#core.storage.journal.read(afterSequence)) {
       if (event.runId === runId) yield { sequence, fact: event };
     }
@@ -119,9 +126,9 @@ export class CoordinatorAdminService implements AdminService {
   async #createRun(idempotencyKey: string, input: RunSpec): Promise<RunDriver> {
     const { clock, keeper, methods } = this.#core;
     const spec = compileRunSpec(input);
-    const existing = [...this.#core.runs.values()].find(({ state }) => state.createKey === idempotencyKey);
+    const existing = this.#core.states().find(({ createKey }) => createKey === idempotencyKey);
     if (existing !== undefined) {
-      if (canonicalJson(existing.state.spec) === canonicalJson(spec)) return existing;
+      if (canonicalJson(existing.spec) === canonicalJson(spec)) return this.#core.run(existing.runId);
       throw new FedLoraError("run-exists", `the idempotency key was used for run ${existing.runId} with another spec`, {
         details: { runId: existing.runId },
       });
@@ -153,8 +160,13 @@ export class CoordinatorAdminService implements AdminService {
     for (let attempt = 0; ; attempt++) {
       const suffix = createHash("sha256").update(`${idempotencyKey}:${attempt}`).digest("hex").slice(0, 6);
       const runId = `${name}-${suffix}` as RunId;
-      if (!this.#core.runs.has(runId)) return runId;
+      if (!this.#core.runs.has(runId) && !this.#core.unavailable.has(runId)) return runId;
     }
+  }
+
+  /** Throws `run-not-found`. */
+  #assertKnown(runId: RunId): void {
+    if (!this.#core.unavailable.has(runId)) this.#core.run(runId);
   }
 }
 

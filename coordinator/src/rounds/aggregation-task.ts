@@ -40,6 +40,7 @@ async function aggregate(driver: RunDriver, signal: AbortSignal): Promise<Aggreg
   const { aggregation, blobs } = driver.parts;
   const { state, context } = driver;
   const accepted = acceptedPlans(state);
+  driver.note = `${state.reason === "" ? "" : `${state.reason}; `}aggregating ${accepted.length} updates`;
   const ids = accepted.map(({ acceptance }) => acceptance.blobId).filter((id): id is BlobId => id !== "");
   const methodState = await loadMethodState(blobs, context, state);
   return withBlobFiles(blobs, [state.adapter.id, ...ids], (pathOf) =>

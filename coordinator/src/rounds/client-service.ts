@@ -48,8 +48,8 @@ export class CoordinatorClientService implements ClientService {
   readonly #key: KeyObject;
   readonly #jitter: RandomStream;
   readonly #layouts = new Map<BlobId, TensorLayout>();
-  /** Runs whose end a client was told: it is told again until it enrols again. */
-  readonly #told = new Map<ClientId, Map<string, "told" | "known">>();
+  /** The latest end that a client was told: it is told again until it enrols again. */
+  readonly #told = new Map<ClientId, { readonly key: string; readonly isKnown: boolean }>();
 
   constructor(core: CoordinatorCore, key: KeyObject) {
     this.#core = core;
@@ -71,7 +71,7 @@ export class CoordinatorClientService implements ClientService {
       return isSame ? [] : [{ type: "client-enrolled" as const, atMs: clock.now(), ...facts }];
     });
     const told = this.#told.get(clientId);
-    for (const runId of told?.keys() ?? []) told?.set(runId, "known");
+    if (told !== undefined) this.#told.set(clientId, { ...told, isKnown: true });
     presence.introduce({ clientId, baseModelHashes, capability, runId: undefined });
     presence.arrivals.notify();
     hooks.onEnrolled?.(Object.keys(registry.durable.clients).length);
@@ -103,8 +103,8 @@ export class CoordinatorClientService implements ClientService {
 
   authorizeBlob(clientId: ClientId, id: BlobId): Promise<{ readonly size: number }> {
     const client = this.#known(clientId);
-    for (const driver of this.#core.runs.values()) {
-      const ref = readableBlobs(driver.state, client).find((each) => each.id === id);
+    for (const state of this.#core.states()) {
+      const ref = readableBlobs(state, client).find((each) => each.id === id);
       if (ref !== undefined) return Promise.resolve({ size: ref.size });
     }
     return Promise.reject(
@@ -243,18 +243,19 @@ export class CoordinatorClientService implements ClientService {
    */
   #ended(client: PresentClient): PollAnswer | undefined {
     const { clientId, runId } = client;
-    if (runId !== undefined) return toEnded(this.#core.run(runId).state);
+    // A run that this build cannot work on may go on with the next one: its clients wait.
+    if (runId !== undefined) return toEnded((this.#core.unavailable.get(runId) ?? this.#core.run(runId)).state);
     const drivers = this.#runsFor(client);
     if (drivers.some(({ state }) => state.status === "running")) return undefined;
     const latest = drivers
       .filter(({ state }) => state.participants[clientId] !== undefined)
       .sort((a, b) => b.state.phaseSinceMs - a.state.phaseSinceMs)[0];
-    const told = this.#told.get(clientId) ?? new Map<string, "told" | "known">();
+    const told = this.#told.get(clientId);
     if (latest === undefined) return undefined;
     // A run that was resumed ends another time.
     const key = `${latest.runId}:${latest.state.attempt}`;
-    if (told.get(key) === "known") return undefined;
-    this.#told.set(clientId, told.set(key, "told"));
+    if (told?.key === key && told.isKnown) return undefined;
+    this.#told.set(clientId, { key, isKnown: false });
     return toEnded(latest.state);
   }
 
@@ -274,6 +275,7 @@ export class CoordinatorClientService implements ClientService {
   }
 
   #runsFor({ runId, baseModelHashes }: PresentClient): RunDriver[] {
+    if (runId !== undefined && this.#core.unavailable.has(runId)) return [];
     const drivers = runId === undefined ? [...this.#core.runs.values()] : [this.#core.run(runId)];
     return drivers.filter(({ context }) => baseModelHashes.includes(context.manifest.hash));
   }

@@ -7,6 +7,9 @@ import type { RunCommand } from "./run-reducer.js";
 import { plansOf, quorumOf } from "./run-state.js";
 import type { RunMachineState } from "./run-state.js";
 
+/** How often a task looks whether the coordinator still drains. */
+const drainLookMs = 60_000;
+
 /**
  * Waits for clients and starts the round.
  *
@@ -26,25 +29,31 @@ export async function runCohortSelection(driver: RunDriver, command: RunCommand,
     const candidates = candidatesOf(driver);
     const now = clock.monotonicMs();
     const leftMs = driver.untilDeadline(enrolMs);
-    let waitMs = leftMs;
-    if (!isDraining()) {
-      enoughSinceMs = candidates.length >= size ? (enoughSinceMs ?? now) : undefined;
-      const settleLeftMs = enoughSinceMs === undefined ? leftMs : enoughSinceMs + tuning.settleMs - now;
-      const isComplete = candidates.length >= size && stragglersOf(driver, candidates) === 0;
-      const isDue = leftMs <= 0 && candidates.length >= quorumOf(state.spec);
-      if (isComplete || isDue || (enoughSinceMs !== undefined && settleLeftMs <= 0)) {
-        if (await startRound(driver, command, candidates)) return;
-        continue;
-      }
-      waitMs = Math.min(leftMs, settleLeftMs);
-      if (leftMs <= 0) {
-        await fail(driver, candidates.length);
-        return;
-      }
+    if (isDraining()) {
+      await waitWhileDraining(driver, arrivals, signal);
+      continue;
+    }
+    enoughSinceMs = candidates.length >= size ? (enoughSinceMs ?? now) : undefined;
+    const settleLeftMs = enoughSinceMs === undefined ? leftMs : enoughSinceMs + tuning.settleMs - now;
+    const isComplete = candidates.length >= size && stragglersOf(driver, candidates) === 0;
+    const isDue = leftMs <= 0 && candidates.length >= quorumOf(state.spec);
+    if (isComplete || isDue || (enoughSinceMs !== undefined && settleLeftMs <= 0)) {
+      if (await startRound(driver, command, candidates)) return;
+      continue;
+    }
+    if (leftMs <= 0) {
+      await fail(driver, candidates.length);
+      return;
     }
     driver.note = `waiting for clients: ${candidates.length} of ${size} are there for round ${state.round}`;
-    await presence.arrivals.wait(arrivals, Math.max(waitMs, 1), signal);
+    await presence.arrivals.wait(arrivals, Math.max(Math.min(leftMs, settleLeftMs), 1), signal);
   }
+}
+
+/** No plan is issued while the coordinator drains; it ends with the process, and the next one goes on from here. */
+export async function waitWhileDraining(driver: RunDriver, arrivals: number, signal: AbortSignal): Promise<void> {
+  driver.note = "the coordinator is draining; the run goes on after its restart";
+  await driver.parts.presence.arrivals.wait(arrivals, drainLookMs, signal);
 }
 
 /** Clients that wait for a plan and could work on one of this run now. */

@@ -1,6 +1,6 @@
 import { builtinMethods } from "@fedlora/aggregators";
 import type { MethodRegistry } from "@fedlora/aggregators";
-import { FedLoraError, noopLogger, parseModelManifest, systemClock } from "@fedlora/core";
+import { FedLoraError, compileRunSpec, noopLogger, parseModelManifest, systemClock } from "@fedlora/core";
 import type { BaseModelHash, BlobId, ClientId, Clock, Logger, ModelManifest, PlanId, RunId } from "@fedlora/core";
 import { randomBytes } from "node:crypto";
 
@@ -15,7 +15,7 @@ import { JournaledState } from "./journaled-state.js";
 import type { Committed } from "./journaled-state.js";
 import { readBlob } from "./plan-factory.js";
 import { Presence } from "./presence.js";
-import { recoverStates, registrySnapshotName, runSnapshotName } from "./recovery.js";
+import { recoverStates, registrySnapshotName, runSnapshot, runSnapshotName } from "./recovery.js";
 import type { Recovered } from "./recovery.js";
 import { reduceRegistry } from "./registry-state.js";
 import type { RegistryEvent, RegistrySnapshot, RegistryState } from "./registry-state.js";
@@ -26,6 +26,7 @@ import { reportToHooks } from "./run-hooks.js";
 import { reduce } from "./run-reducer.js";
 import { referencedBlobs, reducerVersion } from "./run-state.js";
 import type { RunMachineState } from "./run-state.js";
+import type { UnavailableRun } from "./unavailable-run.js";
 
 /** Partial uploads that nobody touched for so long are removed. */
 const partialMaxAgeMs = 24 * 3_600_000;
@@ -44,6 +45,7 @@ export class CoordinatorCore {
   readonly keeper: BlobKeeper;
   readonly registry: JournaledState<RegistryState, RegistryEvent>;
   readonly runs = new Map<RunId, RunDriver>();
+  readonly unavailable = new Map<RunId, UnavailableRun>();
   readonly #writer: JournalWriter;
   readonly #aggregation: CoordinatorServiceOptions["aggregation"];
   readonly #savedSequences: Map<RunId, number>;
@@ -75,12 +77,13 @@ export class CoordinatorCore {
 
   /** Replays the journal, removes blobs that nobody needs and sets the runs going again. */
   static async open(options: CoordinatorServiceOptions): Promise<CoordinatorCore> {
-    const recovered = await recoverStates(options.storage.journal);
+    const recovered = await recoverStates(options.storage.journal, (options.clock ?? systemClock).now());
     const core = new CoordinatorCore(options, recovered);
-    for (const state of recovered.runs.values()) {
-      const manifest = await core.loadManifest(state.spec.model.hash as BaseModelHash);
-      core.runs.set(state.runId, new RunDriver(core.#runParts(), manifest, state, true));
+    for (const state of recovered.runs.values()) await core.#restore(state);
+    for (const runId of recovered.reopened) {
+      core.logger.warn({ runId }, "another version wrote the run's snapshot; its round begins again after the last commit");
     }
+    if (recovered.reopened.size > 0) await core.#writeSnapshots();
     const { blobs } = core.storage;
     const stored: BlobId[] = [];
     for await (const id of blobs.list()) stored.push(id);
@@ -90,21 +93,33 @@ export class CoordinatorCore {
     return core;
   }
 
+  /** Of every run, those that this build cannot work on included. */
+  states(): readonly RunMachineState[] {
+    return [...this.runs.values(), ...this.unavailable.values()].map(({ state }) => state);
+  }
+
   get isDraining(): boolean {
     return this.#isDraining;
   }
 
-  /** Throws `run-not-found`. */
+  /** Throws `run-not-found`, and for a run that this build cannot work on what it lacks. */
   run(runId: RunId): RunDriver {
     const driver = this.runs.get(runId);
     if (driver !== undefined) return driver;
+    const unavailable = this.unavailable.get(runId);
+    if (unavailable !== undefined) throw unavailable.error;
     throw new FedLoraError("run-not-found", `there is no run "${runId}"`, { details: { runId } });
   }
 
-  /** The run that a plan belongs to. Throws `plan-unknown`. */
+  /** The run that a plan belongs to. Throws `plan-unknown`, and `unavailable` while this build cannot work on the run. */
   runOfPlan(planId: PlanId): RunDriver {
-    const driver = this.runs.get(planId.split(".")[0] as RunId);
+    const runId = planId.split(".")[0] as RunId;
+    const driver = this.runs.get(runId);
     if (driver !== undefined) return driver;
+    const error = this.unavailable.get(runId)?.error;
+    if (error !== undefined) {
+      throw new FedLoraError("unavailable", `run ${runId} cannot go on: ${error.message}`, { details: { planId } });
+    }
     throw new FedLoraError("plan-unknown", `plan ${planId} does not exist`, { details: { planId } });
   }
 
@@ -192,19 +207,29 @@ export class CoordinatorCore {
     // Taken in one turn: every event up to this sequence is in these states.
     const sequence = this.#appliedSequence;
     const registry = this.registry.durable;
-    const states = [...this.runs.values()].map(({ state }) => state);
+    const states = this.states();
     for (const state of states) {
       if (state.sequence <= (this.#savedSequences.get(state.runId) ?? 0)) continue;
-      await journal.writeSnapshot(runSnapshotName(state.runId), {
-        sequence: state.sequence,
-        reducerVersion,
-        value: state,
-      });
+      await journal.writeSnapshot(runSnapshotName(state.runId), runSnapshot(state));
       this.#savedSequences.set(state.runId, state.sequence);
     }
     const value: RegistrySnapshot = { registry, runs: states.map(({ runId }) => runId) };
     await journal.writeSnapshot(registrySnapshotName, { sequence, reducerVersion, value });
     await journal.trim(sequence);
+  }
+
+  /** What this build cannot work on must not keep the other runs from going on. */
+  async #restore(state: RunMachineState): Promise<void> {
+    const { runId } = state;
+    try {
+      const manifest = await this.loadManifest(state.spec.model.hash as BaseModelHash);
+      compileRunSpec(state.spec, { manifest });
+      this.runs.set(runId, new RunDriver(this.#runParts(), manifest, state, true));
+    } catch (thrown) {
+      const error = FedLoraError.from(thrown);
+      this.logger.error({ err: error, runId }, "this build cannot work on the run");
+      this.unavailable.set(runId, { state, error });
+    }
   }
 
   #runParts(): RunParts {
@@ -264,9 +289,8 @@ export class CoordinatorCore {
     const ids = new Set<BlobId>();
     const registries = [this.registry.durable, this.registry.decided];
     for (const { models } of registries) for (const { id } of Object.values(models)) ids.add(id);
-    for (const driver of this.runs.values()) {
-      for (const state of [driver.state, driver.decided]) for (const id of referencedBlobs(state)) ids.add(id);
-    }
+    const decided = [...this.runs.values()].map((driver) => driver.decided);
+    for (const state of [...this.states(), ...decided]) for (const id of referencedBlobs(state)) ids.add(id);
     return ids;
   }
 }

@@ -1,6 +1,6 @@
 import type { ClientId } from "@fedlora/core";
 
-import { candidatesOf } from "./cohort-task.js";
+import { candidatesOf, waitWhileDraining } from "./cohort-task.js";
 import { decideEvaluated, decideEvaluation } from "./decide-round.js";
 import type { PresentClient } from "./presence.js";
 import type { RunDriver } from "./run-driver.js";
@@ -10,8 +10,9 @@ import type { RunMachineState } from "./run-state.js";
 import { dropSilent, waitForEither } from "./training-task.js";
 
 /** Asks the round's contributors, and whoever else waits, to evaluate the adapter that was just committed. */
-export async function startEvaluation(driver: RunDriver, command: RunCommand): Promise<void> {
+export async function startEvaluation(driver: RunDriver, command: RunCommand, signal: AbortSignal): Promise<void> {
   const { clock, presence } = driver.parts;
+  await untilReady(driver, signal);
   const { state } = driver;
   const clients = evaluators(driver);
   const unreserve = presence.reserve(clients.map(({ clientId }) => clientId));
@@ -38,6 +39,23 @@ export async function runEvaluation(driver: RunDriver, command: RunCommand, sign
       return;
     }
     await waitForEither(driver, versions, Math.max(1, Math.min(leftMs, silenceLeftMs)), signal);
+  }
+}
+
+/** A coordinator that drains leaves the evaluation to the next one, which gives the contributors time to come back. */
+async function untilReady(driver: RunDriver, signal: AbortSignal): Promise<void> {
+  const { presence, isDraining } = driver.parts;
+  for (;;) {
+    const arrivals = presence.arrivals.version;
+    if (isDraining()) {
+      await waitWhileDraining(driver, arrivals, signal);
+      continue;
+    }
+    const missing = contributorsOf(driver.state).filter((clientId) => presence.get(clientId) === undefined).length;
+    const leftMs = driver.graceLeftMs();
+    if (missing === 0 || leftMs <= 0) return;
+    driver.note = `waiting for ${missing} clients to come back for the evaluation of round ${driver.state.round}`;
+    await presence.arrivals.wait(arrivals, leftMs, signal);
   }
 }
 

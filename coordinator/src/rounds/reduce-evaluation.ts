@@ -77,7 +77,8 @@ function roundRecord(state: RunMachineState, event: RunEventOf<"round-committed"
   const plans = plansOf(state);
   const accepted = acceptedPlans(state);
   const acceptedBytes = accepted.reduce((sum, { acceptance }) => sum + acceptance.bytes, 0);
-  const { instructions } = accepted[0] ?? { instructions: state.adapter };
+  // A run that was reopened between its updates and their commit has no plans left; the instructions hardly ever change.
+  const { instructions } = accepted[0] ?? state.rounds.at(-1) ?? { instructions: state.adapter };
   return {
     round: event.round,
     startedMs: state.roundStartedMs,

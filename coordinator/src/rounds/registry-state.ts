@@ -1,5 +1,7 @@
 import type { BaseModelHash, ClientId, RunId } from "@fedlora/core";
 
+import { z } from "zod";
+
 import type { CapabilityReport } from "../service.js";
 import type { BlobRef } from "./run-events.js";
 
@@ -59,4 +61,29 @@ export function isRegistryEvent(event: { readonly type: string }): event is Regi
 export interface RegistrySnapshot {
   readonly registry: RegistryState;
   readonly runs: readonly RunId[];
+}
+
+/** As of a run's last commit: fields are only ever added, each with a default. */
+const registrySnapshotSchema = z.object({
+  registry: z.object({
+    clients: z.record(
+      z.string(),
+      z.object({
+        name: z.string(),
+        publicKey: z.string(),
+        baseModelHashes: z.array(z.string()),
+        capability: z.record(z.string(), z.unknown()),
+        enrolledMs: z.number(),
+      }),
+    ),
+    models: z.record(z.string(), z.object({ id: z.string(), size: z.number() })),
+  }),
+  runs: z.array(z.string()),
+});
+
+/** A registry's snapshot of any version; undefined for what is none. */
+export function parseRegistrySnapshot(value: unknown): RegistrySnapshot | undefined {
+  const parsed = registrySnapshotSchema.safeParse(value);
+  // Ids are texts here, and a capability is whatever its client said when it enrolled.
+  return parsed.success ? (parsed.data as unknown as RegistrySnapshot) : undefined;
 }

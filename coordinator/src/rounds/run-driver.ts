@@ -125,10 +125,15 @@ export class RunDriver {
    */
   untilDeadline(fullMs: number): number {
     const { deadlineAtMs, phaseSinceMs } = this.state;
+    const left = Math.min(fullMs, (deadlineAtMs ?? phaseSinceMs + fullMs) - this.parts.clock.now());
+    return Math.max(left, this.graceLeftMs(fullMs));
+  }
+
+  /** What is left of the time for clients to come back after a restart; below 0, or -Infinity for what this process began. */
+  graceLeftMs(atMostMs: number = Number.POSITIVE_INFINITY): number {
+    if (commandKey(pendingCommand(this.state)) !== this.#restoredTask) return Number.NEGATIVE_INFINITY;
     const { clock, tuning } = this.parts;
-    const left = Math.min(fullMs, (deadlineAtMs ?? phaseSinceMs + fullMs) - clock.now());
-    if (commandKey(pendingCommand(this.state)) !== this.#restoredTask) return left;
-    return Math.max(left, this.#startedMs + Math.min(tuning.graceMs, fullMs) - clock.monotonicMs());
+    return this.#startedMs + Math.min(tuning.graceMs, atMostMs) - clock.monotonicMs();
   }
 
   #onDurable(committed: Committed<RunMachineState, RunEvent>): void {
@@ -162,15 +167,11 @@ export class RunDriver {
       } catch (thrown) {
         if (signal.aborted) return;
         const error = FedLoraError.from(thrown);
-        const retryMs = this.#retryMs(error);
         this.logger.error({ err: error, task: command.kind, round: command.round }, "a step of the run failed");
         if (error.code === "storage-fenced") return;
-        if (retryMs === undefined) {
-          await this.#fail(error);
-          return;
-        }
+        if (!isPassing(error) && (await this.#fail(error))) return;
         this.#note = `${error.message}; trying again`;
-        const isOver = await this.parts.clock.sleep(retryMs, signal).then(
+        const isOver = await this.parts.clock.sleep(this.parts.tuning.storageRetryMs, signal).then(
           () => false,
           () => true,
         );
@@ -179,18 +180,21 @@ export class RunDriver {
     }
   }
 
-  /** What may pass by itself is waited for: a full disk, another append that failed. */
-  #retryMs({ code }: FedLoraError): number | undefined {
-    return code === "storage-full" || code === "journal-sequence" ? this.parts.tuning.storageRetryMs : undefined;
-  }
-
-  async #fail(error: FedLoraError): Promise<void> {
+  /** False when the failure could not be journaled: a run that is not going on must not count as running for good. */
+  async #fail(error: FedLoraError): Promise<boolean> {
     try {
       await this.commit((state) => decideFailure(state, error.code, error.message, this.parts.clock.now()));
+      return true;
     } catch (thrown) {
       this.logger.error({ err: thrown }, "the run's failure could not be journaled");
+      return false;
     }
   }
+}
+
+/** What may pass by itself is waited for: a full disk, another append that failed. */
+function isPassing({ code }: FedLoraError): boolean {
+  return code === "storage-full" || code === "journal-sequence";
 }
 
 const tasks: Readonly<

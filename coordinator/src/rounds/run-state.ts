@@ -3,8 +3,11 @@ import type { BlobId, ClientId, PlanId, PlanKind, RunId, RunSpec, UpdateMetrics 
 import type { EvaluationResult, RoundPhase, RunState } from "../service.js";
 import type { BlobRef, CloseReason, IssuedPlan } from "./run-events.js";
 
-/** Counts up when the reducer would make another state of the same events; snapshots of another version are not used. */
-export const reducerVersion = 1;
+/**
+ * Counts up when the state changes its shape or the reducer would make another one of the same events: of another version's snapshots
+ * only the last commit is used. 2: snapshots hold it.
+ */
+export const reducerVersion = 2;
 
 export interface Acceptance {
   /** Journal sequence; what the receipt names. */

@@ -1,0 +1,149 @@
+import { z } from "zod";
+
+import type { BlobRef } from "./run-events.js";
+import { selectNext } from "./reduce-evaluation.js";
+import { retirePlans } from "./reduce-plans.js";
+import type { PastPlan, RoundRecord, RunMachineState } from "./run-state.js";
+
+const blobRefSchema = z.object({ id: z.string(), size: z.number() });
+
+const evaluationSchema = z.object({
+  count: z.number(),
+  loss: z.number(),
+  accuracy: z.number().optional(),
+  f1: z.number().optional(),
+  confusion: z.array(z.number()),
+});
+
+const roundSchema = z.object({
+  round: z.int(),
+  startedMs: z.number(),
+  committedMs: z.number(),
+  closeReason: z.string(),
+  planned: z.number(),
+  accepted: z.number(),
+  refused: z.number(),
+  declined: z.number(),
+  dropouts: z.number(),
+  trainLoss: z.number().nullable(),
+  evaluation: evaluationSchema.nullable(),
+  bytesUp: z.number(),
+  bytesDown: z.number(),
+  adapter: blobRefSchema,
+  instructions: blobRefSchema,
+  methodMetrics: z.record(z.string(), z.number()),
+  keptUpdates: z.array(z.string()),
+});
+
+const pastPlanSchema = z.object({
+  clientId: z.string(),
+  round: z.int(),
+  sequence: z.int().nullable(),
+  blobId: z.string(),
+});
+
+/**
+ * The shape is a promise to every later reducer: fields are only ever added, each with a default, and none changes its meaning.
+ * What this build does not know is passed over, so that an older one can take over as well.
+ */
+const lastCommitSchema = z.object({
+  format: z.literal("fedlora-last-commit/1"),
+  runId: z.string(),
+  /** As it was compiled; whether this build still understands it shows when the run is opened. */
+  spec: z.record(z.string(), z.unknown()),
+  createdMs: z.number(),
+  createKey: z.string(),
+  status: z.enum(["running", "stopped", "completed", "failed"]),
+  reason: z.string(),
+  attempt: z.int(),
+  sinceMs: z.number(),
+  /** Whether the last committed round still has to be evaluated. */
+  isEvaluationPending: z.boolean(),
+  initialAdapter: blobRefSchema,
+  adapter: blobRefSchema,
+  methodState: blobRefSchema.nullable(),
+  baseVersion: z.int(),
+  rounds: z.array(roundSchema),
+  bestRound: z.int(),
+  participants: z.record(z.string(), z.int()),
+  pastPlans: z.record(z.string(), pastPlanSchema),
+  writeKeys: z.array(z.string()),
+});
+
+/** What a run comes to without the round that is going on: enough to begin that round again, whatever reducer wrote it. */
+export interface LastCommit extends Pick<
+  RunMachineState,
+  | "runId"
+  | "spec"
+  | "createdMs"
+  | "createKey"
+  | "status"
+  | "reason"
+  | "attempt"
+  | "baseVersion"
+  | "bestRound"
+  | "participants"
+  | "writeKeys"
+> {
+  readonly format: "fedlora-last-commit/1";
+  readonly sinceMs: number;
+  readonly isEvaluationPending: boolean;
+  readonly initialAdapter: BlobRef;
+  readonly adapter: BlobRef;
+  readonly methodState: BlobRef | null;
+  readonly rounds: readonly RoundRecord[];
+  readonly pastPlans: Readonly<Record<string, PastPlan>>;
+}
+
+export function lastCommitOf(state: RunMachineState): LastCommit {
+  const { runId, spec, createdMs, createKey, status, reason, attempt, phase, phaseSinceMs } = state;
+  const { initialAdapter, adapter, methodState, baseVersion, rounds, bestRound, participants, writeKeys } = state;
+  return {
+    format: "fedlora-last-commit/1",
+    ...{ runId, spec, createdMs, createKey, status, reason, attempt, sinceMs: phaseSinceMs },
+    isEvaluationPending: status === "running" && (phase === "committed" || phase === "evaluating"),
+    ...{ initialAdapter, adapter, methodState, baseVersion, rounds, bestRound, participants, writeKeys },
+    // An evaluation that is begun again issues new plans; what was answered of the old ones stays known.
+    pastPlans: phase === "evaluating" ? retirePlans(state).pastPlans : state.pastPlans,
+  };
+}
+
+/** Undefined for anything that `lastCommitOf` of some version did not make. */
+export function parseLastCommit(value: unknown): LastCommit | undefined {
+  const parsed = lastCommitSchema.safeParse(value);
+  // Branded ids and the spec are texts and an object here; both are looked at when the run is opened.
+  return parsed.success ? (parsed.data as unknown as LastCommit) : undefined;
+}
+
+/**
+ * The run at the beginning of the round after its last commit, or at the beginning of that commit's evaluation; an ended run as it
+ * ended. `atMs` is now: the new wait begins with it. `sequence` is that of the last event which the record knows.
+ */
+export function reopenRun(commit: LastCommit, sequence: number, atMs: number): RunMachineState {
+  const { runId, spec, createdMs, createKey, status, sinceMs, isEvaluationPending } = commit;
+  const { initialAdapter, adapter, methodState, baseVersion, rounds, bestRound, reason } = commit;
+  const { participants, pastPlans, writeKeys } = commit;
+  const state: RunMachineState = {
+    ...{ runId, spec, createdMs, createKey, status, reason, initialAdapter, adapter, methodState, baseVersion },
+    ...{ rounds, bestRound, participants, pastPlans, writeKeys, sequence },
+    phase: "committed",
+    round: rounds.at(-1)?.round ?? 0,
+    attempt: commit.attempt + 1,
+    deadlineAtMs: null,
+    phaseSinceMs: sinceMs,
+    roundStartedMs: sinceMs,
+    methodPhase: "",
+    wanted: 0,
+    closeReason: null,
+    plans: {},
+  };
+  if (status === "completed") return state;
+  if (isEvaluationPending) return { ...state, phaseSinceMs: atMs, reason: "" };
+  const next = selectNext(state, atMs);
+  if (status === "running") {
+    return { ...next, reason: `${next.reason}; it begins again after a change of the coordinator's version` };
+  }
+  const phase = status === "failed" ? "failed" : "selecting";
+  const round = Math.min(next.round, Math.max(state.round, spec.rounds));
+  return { ...next, phase, round, deadlineAtMs: null, phaseSinceMs: sinceMs, reason };
+}
