@@ -81,6 +81,30 @@ test("a coordinator that is away is said to be away, and that trying again may h
   expect(stderr).toContain("unavailable");
 });
 
+test("plaintext to another machine is refused unless it is asked for", async () => {
+  const { code, stderr } = await fedlora("run", "list", "-c", "192.0.2.1:8470");
+  expect(code).toBe(2);
+  expect(stderr).toContain("192.0.2.1:8470");
+  expect(stderr).toContain("insecure-refused");
+});
+
+test("an event number that is no number is named", async () => {
+  const { code, stderr } = await fedlora("run", "watch", "some-run", "--after", "last", "-c", away);
+  expect(code).toBe(2);
+  expect(stderr).toContain('--after "last"');
+});
+
+test("a policy that is no YAML is told by its path", async () => {
+  const files = { data: join(folder, "some.jsonl"), policy: join(folder, "policy.yaml") };
+  await writeFile(files.data, JSON.stringify({ text: "hello", label: "ham" }));
+  await writeFile(files.policy, "methods: [fedavg");
+  const flags = ["-m", folder, "-d", files.data, "-s", join(folder, "state"), "--policy", files.policy];
+  const { code, stderr } = await fedlora("client", ...flags);
+  expect(code).toBe(2);
+  expect(stderr).toContain("policy.yaml");
+  expect(stderr).toContain("file-invalid");
+});
+
 test("a missing data file is told before anything is connected", async () => {
   const { code, stderr } = await fedlora(
     "client",

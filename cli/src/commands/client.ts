@@ -59,7 +59,6 @@ export function clientCommand(): Command {
       "--policy <file>",
       "owner's policy (YAML or JSON): methods, baseModels, maxDownloadBytes, maxUploadBytes, hours",
     )
-    .option("--insecure", "allow plaintext to another host than loopback")
     .action(runClient);
 }
 
@@ -107,11 +106,19 @@ function readPolicy(path: string): OwnerPolicy {
   } catch (cause) {
     throw new FedLoraError("file-missing", `policy file "${path}" cannot be read`, { cause });
   }
-  const parsed = policySchema.safeParse(parse(text));
+  const parsed = policySchema.safeParse(parseYaml(path, text));
   if (!parsed.success)
     throw new FedLoraError("config-invalid", `policy file "${path}": ${z.prettifyError(parsed.error)}`);
   // Absent and undefined are the same to a reader of the policy, but not to the type checker.
   return Object.fromEntries(Object.entries(parsed.data).filter(([, value]) => value !== undefined));
+}
+
+function parseYaml(path: string, text: string): unknown {
+  try {
+    return parse(text);
+  } catch (cause) {
+    throw new FedLoraError("file-invalid", `policy file "${path}" is no YAML: ${(cause as Error).message}`, { cause });
+  }
 }
 
 function describe(event: ClientEvent, output: Output): void {

@@ -16,22 +16,26 @@ export function exportCommand(): Command {
       0,
     )
     .option("--form <form>", "what to write", "peft")
-    .action((run: string, options: { coordinator: string; json?: boolean; out: string; round: number; form: string }) =>
-      withAdmin(options, async (admin, output) => {
-        const exported = await admin.getExport(parseRunId(run), options.round, options.form);
-        await mkdir(options.out, { recursive: true });
-        await writeFile(join(options.out, "adapter_model.safetensors"), await admin.getBlob(exported.adapter.id));
-        await writeFile(
-          join(options.out, "adapter_config.json"),
-          `${JSON.stringify(exported.adapterConfig, null, 2)}\n`,
-        );
-        const result = {
-          folder: options.out,
-          round: exported.round,
-          adapter: exported.adapter.id,
-          bytes: exported.adapter.size,
-        };
-        output.print(output.json ? JSON.stringify(result) : `round ${exported.round} written to ${options.out}`);
-      }),
+    .action(
+      (
+        run: string,
+        options: { coordinator: string; insecure?: boolean; json?: boolean; out: string; round: number; form: string },
+      ) =>
+        withAdmin(options, async (admin, output) => {
+          const exported = await admin.getExport(parseRunId(run), options.round, options.form);
+          await mkdir(options.out, { recursive: true });
+          await writeFile(join(options.out, "adapter_model.safetensors"), await admin.getBlob(exported.adapter.id));
+          await writeFile(
+            join(options.out, "adapter_config.json"),
+            `${JSON.stringify(exported.adapterConfig, null, 2)}\n`,
+          );
+          const result = {
+            folder: options.out,
+            round: exported.round,
+            adapter: exported.adapter.id,
+            bytes: exported.adapter.size,
+          };
+          output.print(output.json ? JSON.stringify(result) : `round ${exported.round} written to ${options.out}`);
+        }),
     );
 }

@@ -1,11 +1,12 @@
 import { Command } from "commander";
 import { formatBytes, formatMetric, formatSeconds, table } from "../output.js";
 import { readTextFile } from "../files.js";
-import { interruptSignal, parseRunId, withAdmin, withCoordinator, withJson } from "./shared.js";
+import { interruptSignal, parseRunId, wholeNumber, withAdmin, withCoordinator, withJson } from "./shared.js";
 import { describeEvent } from "./run-events.js";
 
 interface AdminOptions {
   readonly coordinator: string;
+  readonly insecure?: boolean;
   readonly json?: boolean;
 }
 
@@ -80,11 +81,11 @@ export function runCommand(): Command {
   );
 
   sub("watch <run>", "print a run's events until it ends")
-    .option("--after <sequence>", "start behind this event", "0")
-    .action((run: string, options: AdminOptions & { after: string }) =>
+    .option("--after <sequence>", "start behind this event", wholeNumber("--after", 0, Number.MAX_SAFE_INTEGER), 0)
+    .action((run: string, options: AdminOptions & { after: number }) =>
       withAdmin(options, async (admin, output) => {
         const signal = interruptSignal();
-        for await (const event of admin.watchRun(parseRunId(run), Number(options.after), signal)) {
+        for await (const event of admin.watchRun(parseRunId(run), options.after, signal)) {
           output.print(output.json ? JSON.stringify(event) : describeEvent(event));
         }
         const { summary } = await admin.getRun(parseRunId(run));

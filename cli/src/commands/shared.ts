@@ -7,11 +7,13 @@ export const defaultListen = "127.0.0.1:8470";
 
 /** Options that every command has which talks to a coordinator. */
 export function withCoordinator(command: Command): Command {
-  return command.addOption(
-    new Option("-c, --coordinator <host:port>", "address of the coordinator")
-      .env("FEDLORA_COORDINATOR")
-      .default(defaultListen),
-  );
+  return command
+    .addOption(
+      new Option("-c, --coordinator <host:port>", "address of the coordinator")
+        .env("FEDLORA_COORDINATOR")
+        .default(defaultListen),
+    )
+    .option("--insecure", "allow plaintext to another host than loopback");
 }
 
 export function withJson(command: Command): Command {
@@ -20,11 +22,11 @@ export function withJson(command: Command): Command {
 
 /** Runs a task with an admin connection and closes it afterwards. */
 export async function withAdmin<T>(
-  options: { readonly coordinator: string; readonly json?: boolean },
+  options: { readonly coordinator: string; readonly insecure?: boolean; readonly json?: boolean },
   task: (admin: AdminClient, output: Output) => Promise<T>,
 ): Promise<T> {
   const { AdminClient } = await import("@fedlora/client-sdk");
-  const admin = new AdminClient({ coordinator: options.coordinator });
+  const admin = new AdminClient({ coordinator: options.coordinator, insecure: options.insecure === true });
   try {
     return await task(admin, createOutput(options.json === true));
   } finally {

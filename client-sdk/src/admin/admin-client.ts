@@ -26,10 +26,13 @@ import {
   type RunSummary,
 } from "@fedlora/proto";
 import { credentials, type ClientReadableStream, type ClientUnaryCall, type ServiceError } from "@grpc/grpc-js";
+import { checkEndpoint } from "../transport/endpoint.js";
 
 export interface AdminClientOptions {
   /** `host:port` of the coordinator. */
   readonly coordinator: string;
+  /** Plaintext to another host than loopback; default false. */
+  readonly insecure?: boolean;
   /** Longest wait for one answer, in ms; default 30000. Streams have none. */
   readonly timeoutMs?: number;
 }
@@ -41,14 +44,16 @@ type Unary<Answer> = (
 
 /**
  * What an operator asks of a coordinator: models, runs, progress, exports. Writes carry an idempotency key, made here when
- * the caller has none; failures are FedLoraErrors with the coordinator's code.
+ * the caller has none; failures are FedLoraErrors with the coordinator's code. Connects on the first call; throws
+ * `config-invalid` for a malformed address, `insecure-refused` for plaintext beyond loopback.
  */
 export class AdminClient {
   readonly #clients;
   readonly #timeoutMs: number;
 
   constructor(options: AdminClientOptions) {
-    this.#clients = createClients(options.coordinator, credentials.createInsecure());
+    const address = checkEndpoint(options.coordinator, options.insecure ?? false);
+    this.#clients = createClients(address, credentials.createInsecure());
     this.#timeoutMs = options.timeoutMs ?? 30_000;
   }
 
