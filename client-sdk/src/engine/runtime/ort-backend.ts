@@ -11,7 +11,7 @@ export const ortBackend: EngineBackend = {
   async describe(engine, options) {
     const { version } = await loadOnnxRuntime(engine, 1);
     if (engine !== "onnxruntime-cpu" && engine !== "onnxruntime-web") await tryProvider(engine);
-    return { version, settings: describeSettings(options) };
+    return { version, settings: describeSettings(engine, options) };
   },
 
   open: openOrt,
