@@ -37,8 +37,6 @@ import { plansOf } from "./run-state.js";
 import type { PlanState, RunMachineState } from "./run-state.js";
 import { finalAdapter } from "./run-views.js";
 
-type EndedState = "completed" | "stopped" | "failed";
-
 /** Layouts that are kept in memory, by the id of their instructions. */
 const maxCachedLayouts = 64;
 
@@ -396,7 +394,7 @@ function toEnded(state: RunMachineState): PollAnswer | undefined {
   return {
     kind: "ended",
     runId: state.runId,
-    state: state.status satisfies EndedState,
+    state: state.status,
     globalAdapter: final?.globalAdapter,
     instructions: final?.instructions,
   };
