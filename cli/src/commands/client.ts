@@ -126,13 +126,21 @@ function describe(event: ClientEvent, output: Output): void {
   if (line !== undefined) output.print(line);
 }
 
+/** Why a coordinator has no plan for this client now. */
+const waits: Readonly<Record<string, string>> = {
+  "no-run": "the coordinator has no run for this base model; compare `fedlora model inspect` with the run's model.hash",
+  "round-full": "this round has all the clients it wants",
+  "between-rounds": "the next round has not begun",
+  draining: "the coordinator is about to stop",
+};
+
 /** One line per event that a person would want to see. */
 function sentence(event: ClientEvent): string | undefined {
   switch (event.type) {
     case "enrolled":
       return `enrolled as ${event.clientId}`;
     case "waiting":
-      return `waiting: ${event.reason}`;
+      return `waiting: ${waits[event.reason] ?? event.reason}`;
     case "plan":
       return `round ${event.plan.round}: ${event.plan.kind} with ${event.plan.method.name}`;
     case "declined":
