@@ -39,6 +39,7 @@ export default tseslint.config(
     languageOptions: {
       globals: {
         process: "readonly",
+        performance: "readonly",
         console: "readonly",
         URL: "readonly",
         setTimeout: "readonly",

@@ -40,7 +40,7 @@ test("another seed holds out other mails, the same seed the same", () => {
 
 test("texts carry no list tag, footer or feed stamp", () => {
   const stamped = mails.filter(
-    ({ text }) => /^\[(ILUG|SAtalk|Razor-users)\]/i.test(text) || /Date: Not supplied/.test(text),
+    ({ text }) => /^\[(ILUG|SAtalk|Razor-users)\]/i.test(text) || text.includes("Date: Not supplied"),
   );
   expect(stamped.map(({ id }) => id)).toEqual([]);
 });
