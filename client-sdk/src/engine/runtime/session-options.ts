@@ -25,8 +25,8 @@ const providers: Partial<Record<EngineName, InferenceSession.ExecutionProviderCo
  * - No constant folding: it would copy frozen weights into the heap.
  * - No spinning: threads that wait busily steal the cores of other processes.
  * - Denormal numbers count as zero: saturated softmax scores are full of them, and each costs the processor some hundred
- *   cycles (a tenth of a MiniLM step then). The first session of a process decides, for the thread that opens it as well, so the
- *   optimizer's JavaScript counts that way too. WebAssembly has no such mode.
+ *   cycles (a tenth of a MiniLM step then). The first session of a process decides, and for the JavaScript of the thread
+ *   that opens it as well, so the optimizer counts that way too. WebAssembly has no such mode.
  * - An artifact may name more: `recompute` must do without common-subexpression elimination, which would quietly merge the
  *   recomputed layers with the first run.
  */
