@@ -20,6 +20,7 @@ import {
 } from "./config/config.js";
 import { startHttpServer, type HttpServer } from "./observe/http-server.js";
 import { createMetrics, type CoordinatorMetrics } from "./observe/metrics.js";
+import { withRunLog } from "./observe/run-log.js";
 import type { CoordinatorServiceOptions, CoordinatorTuning } from "./rounds/coordinator-options.js";
 import { createCoordinatorService } from "./rounds/coordinator-service.js";
 import type { AdminService, CoordinatorService } from "./service.js";
@@ -98,7 +99,7 @@ async function start(
     coordinatorKey,
     clock,
     logger,
-    hooks: { ...metrics.hooks, onFatal },
+    hooks: withRunLog({ ...metrics.hooks, onFatal }, logger),
     ...(parts.tuning === undefined ? {} : { tuning: parts.tuning }),
   });
   closers.add(() => service.close());

@@ -2,6 +2,7 @@ import { noopLogger, type BlobId, type RunId } from "@fedlora/core";
 import { afterEach, expect, test } from "vitest";
 import { startHttpServer } from "./http-server.js";
 import { createMetrics } from "./metrics.js";
+import { withRunLog } from "./run-log.js";
 
 const open: (() => unknown)[] = [];
 afterEach(async () => {
@@ -59,6 +60,37 @@ test("what happens in a round is counted", async () => {
     expect(text.split("\n")).toContain(line);
   }
   expect(text).toMatch(/^fedlora_event_loop_lag_seconds \d/m);
+});
+
+test("what happens in a run is logged with run and round, and still counted", async () => {
+  const lines: object[] = [];
+  const write = (fields: object): number => lines.push(fields);
+  const { hooks, registry } = metricsOf();
+  const logged = withRunLog(hooks, { ...noopLogger, info: write, warn: write });
+
+  logged.onRoundStarted?.(run, 1, 4);
+  logged.onUpdateRefused?.(run, "update-shape");
+  logged.onRoundCommitted?.(run, summary);
+  logged.onRoundEvaluated?.(run, summary);
+  logged.onRunState?.(run, "completed");
+
+  expect(lines).toMatchObject([
+    { runId: run, round: 1, cohortSize: 4 },
+    { runId: run, code: "update-shape" },
+    { runId: run, round: 1, accepted: 3, trainLoss: 0.25 },
+    { runId: run, round: 1, loss: 0.125, f1: 1 },
+    { runId: run, state: "completed" },
+  ]);
+  const text = await registry.metrics();
+  for (const line of [
+    "fedlora_rounds_started_total 1",
+    'fedlora_updates_refused_total{code="update-shape"} 1',
+    "fedlora_rounds_committed_total 1",
+    "fedlora_evaluation_loss 0.125",
+    'fedlora_run_transitions_total{state="completed"} 1',
+  ]) {
+    expect(text.split("\n")).toContain(line);
+  }
 });
 
 test("labels are from a closed set: no client, no run", async () => {
