@@ -1,6 +1,6 @@
 import type { FedLoraError } from "@fedlora/core";
 
-import type { Journal, JournalEvent } from "../storage/storage.js";
+import type { Journal } from "../storage/storage.js";
 
 /**
  * The one writer of a journal: hands out sequences in order, so that several appends can be on their way at once. After a failed
@@ -31,7 +31,9 @@ export class JournalWriter {
     const expected = this.#assigned;
     const generation = this.#generation;
     this.#assigned += events.length;
-    const durable = this.#journal.append(expected, this.#journal.epoch, events as readonly JournalEvent[]).then(
+    // An append that throws at once fails as any other does, or the numbering would be ahead of the journal.
+    const append = async (): Promise<number> => this.#journal.append(expected, this.#journal.epoch, events);
+    const durable = append().then(
       () => undefined,
       (thrown: unknown) => {
         if (this.#generation === generation) {

@@ -165,17 +165,34 @@ export class FileBlobStore implements BlobStore {
     await this.#handles.close();
   }
 
-  /** Gives a synced file its name as a blob and makes the name durable. */
+  /** Gives a synced file its name as a blob and makes the name durable; when that fails, the blob is not there. */
   async #publish(from: string, id: BlobId): Promise<void> {
-    const publishing = (async (): Promise<void> => {
-      await this.#fileSystem.rename(from, this.#path(id));
-      await this.#folderSync.run();
-    })();
+    for (;;) {
+      const earlier = this.#publishing.get(id);
+      if (earlier === undefined) break;
+      await earlier.catch(() => undefined);
+    }
+    const publishing = this.#giveName(from, this.#path(id));
     this.#publishing.set(id, publishing);
     try {
       await publishing;
     } finally {
       if (this.#publishing.get(id) === publishing) this.#publishing.delete(id);
+    }
+  }
+
+  async #giveName(from: string, path: string): Promise<void> {
+    if ((await this.#fileSystem.stat(path)) !== undefined) {
+      await this.#fileSystem.remove(from);
+      return;
+    }
+    await this.#fileSystem.rename(from, path);
+    try {
+      await this.#folderSync.run();
+    } catch (thrown) {
+      // Its name may be gone after a power loss, and a repeated sync would not tell: whoever finds the file must not count on it.
+      await this.#fileSystem.remove(path);
+      throw thrown;
     }
   }
 
