@@ -52,7 +52,7 @@ export class CoordinatorAdminService implements AdminService {
       () => this.#createRun(idempotencyKey, spec),
     );
     this.#creation = creation.catch(() => undefined);
-    return detailOf(await creation);
+    return this.getRun(await creation);
   }
 
   listRuns(): Promise<readonly RunSummary[]> {
@@ -123,12 +123,12 @@ export class CoordinatorAdminService implements AdminService {
     }
   }
 
-  async #createRun(idempotencyKey: string, input: RunSpec): Promise<RunDriver> {
+  async #createRun(idempotencyKey: string, input: RunSpec): Promise<RunId> {
     const { clock, keeper, methods } = this.#core;
     const spec = compileRunSpec(input);
     const existing = this.#core.states().find(({ createKey }) => createKey === idempotencyKey);
     if (existing !== undefined) {
-      if (canonicalJson(existing.spec) === canonicalJson(spec)) return this.#core.run(existing.runId);
+      if (canonicalJson(existing.spec) === canonicalJson(spec)) return existing.runId;
       throw new FedLoraError("run-exists", `the idempotency key was used for run ${existing.runId} with another spec`, {
         details: { runId: existing.runId },
       });
@@ -149,7 +149,7 @@ export class CoordinatorAdminService implements AdminService {
         spec,
         adapter: ref,
       };
-      return await this.#core.addRun(event, manifest);
+      return (await this.#core.addRun(event, manifest)).runId;
     } finally {
       keeper.unpin([ref.id]);
     }

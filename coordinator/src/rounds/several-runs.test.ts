@@ -135,6 +135,7 @@ describe("a run that this build cannot work on", () => {
     const seen: string[] = [];
     for await (const { kind } of admin.watch(lost, 0, new AbortController().signal)) seen.push(kind);
     expect(seen).toEqual(facts);
+    expect(await admin.createRun("key-2", spec)).toEqual(await admin.getRun(lost));
     await expectCode("method-unknown", admin.resumeRun(lost, "r1"));
     await expectCode("method-unknown", admin.stopRun(lost, "", "s1"));
 
