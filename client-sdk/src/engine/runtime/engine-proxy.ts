@@ -206,7 +206,8 @@ export class EngineProxy implements TrainingEngine {
   #settle(id: number): Pending | undefined {
     const pending = this.#pending.get(id);
     this.#pending.delete(id);
-    if (this.#pending.size === 0) this.#connection?.hold(false);
+    // A closed one is held until its process is gone: whoever closes it waits for that, with nothing else to wait for.
+    if (this.#pending.size === 0 && !this.#isClosed) this.#connection?.hold(false);
     return pending;
   }
 
