@@ -46,7 +46,7 @@ export class FederatedClient {
    * superseded by later progress.
    *
    * Throws what no retry can mend: `coordinator-untrusted`, `protocol-version`, `insecure-refused`, `config-invalid` (the
-   * state folder is in use), `model-missing`, `model-unsupported`, `engine-unavailable`, `run-not-found`.
+   * state folder is in use), `model-missing`, `model-unsupported`, `engine-unavailable`, `run-not-found`, `model-hash-mismatch` (the run it names).
    */
   async *run(signal?: AbortSignal): AsyncGenerator<ClientEvent, void, undefined> {
     if (this.#running !== undefined) throw new FedLoraError("config-invalid", "this client runs already");

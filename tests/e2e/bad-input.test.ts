@@ -259,6 +259,16 @@ test("a client with another base model gets no plan, and the round goes on", asy
   expect(eve.seen("plan")).toHaveLength(0);
 });
 
+test("a client that names a run of another base model is told so, with both hashes", async () => {
+  const coordinator = await serve({ cohort: { size: 2 } });
+  const held = "cd".repeat(32);
+  const eve = join(coordinator, "eve", { baseModelHash: held as BaseModelHash, runId: coordinator.runId });
+
+  const failure = await eve.ended;
+
+  expect(failure).toMatchObject({ code: "model-hash-mismatch", message: expect.stringContaining(held) as string });
+});
+
 test("a client without its model's files says which folder, before it speaks to anybody", async () => {
   const coordinator = await serve();
   const eve = join(coordinator, "eve", { baseModel: "/nowhere/model", baseModelHash: undefined });

@@ -23,7 +23,7 @@ import { manifest, type RealCoordinator } from "./real-coordinator.js";
 
 const never = new AbortController().signal;
 
-export interface MemberOptions extends Pick<Partial<FederatedClientOptions>, "transport" | "baseModel"> {
+export interface MemberOptions extends Pick<Partial<FederatedClientOptions>, "transport" | "baseModel" | "runId"> {
   /** `undefined` reads the folder's own. */
   readonly baseModelHash?: BaseModelHash | undefined;
   readonly training?: FakeTrainerOptions;
@@ -50,6 +50,7 @@ export class Member {
       data: { name, train: () => [] },
       ...(hash === undefined ? {} : { trainer: this.trainer, baseModelHash: hash }),
       ...(changes.transport === undefined ? {} : { transport: changes.transport }),
+      ...(changes.runId === undefined ? {} : { runId: changes.runId }),
       retry: { baseDelayMs: 20, maxDelayMs: 200 },
       reportIntervalMs: 100,
     });

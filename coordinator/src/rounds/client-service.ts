@@ -275,7 +275,10 @@ export class CoordinatorClientService implements ClientService {
   #runsFor({ runId, baseModelHashes }: PresentClient): RunDriver[] {
     if (runId !== undefined && this.#core.unavailable.has(runId)) return [];
     const drivers = runId === undefined ? [...this.#core.runs.values()] : [this.#core.run(runId)];
-    return drivers.filter(({ context }) => baseModelHashes.includes(context.manifest.hash));
+    const fitting = drivers.filter(({ context }) => baseModelHashes.includes(context.manifest.hash));
+    const [named] = drivers;
+    if (runId !== undefined && fitting.length === 0 && named !== undefined) throw otherModel(named, baseModelHashes);
+    return fitting;
   }
 
   #introduce(clientId: ClientId, request: Parameters<ClientService["poll"]>[1]): PresentClient {
@@ -398,4 +401,11 @@ function toEnded(state: RunMachineState): PollAnswer | undefined {
     globalAdapter: final?.globalAdapter,
     instructions: final?.instructions,
   };
+}
+
+/** A client that names a run must not wait for ever for a plan that cannot come. */
+function otherModel({ runId, context }: RunDriver, held: readonly string[]): FedLoraError {
+  const { hash, name } = context.manifest;
+  const message = `run "${runId}" trains base model ${hash} (${name}), this client holds ${held.join(", ") || "none"}`;
+  return new FedLoraError("model-hash-mismatch", message, { details: { runId, expected: hash } });
 }

@@ -81,7 +81,10 @@ export class CoordinatorCore {
     const core = new CoordinatorCore(options, recovered);
     for (const state of recovered.runs.values()) await core.#restore(state);
     for (const runId of recovered.reopened) {
-      core.logger.warn({ runId }, "another version wrote the run's snapshot; its round begins again after the last commit");
+      core.logger.warn(
+        { runId },
+        "another version wrote the run's snapshot; its round begins again after the last commit",
+      );
     }
     if (recovered.reopened.size > 0) await core.#writeSnapshots();
     const { blobs } = core.storage;

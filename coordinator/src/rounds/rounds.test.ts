@@ -36,7 +36,9 @@ describe("updates", () => {
   });
 
   test("come too late after the round's close, and are told the current round", async () => {
-    const federation = await new ClockedFederation().start(["ann", "bob", "eve"], { cohort: { size: 2, overSelection: 1.5 } });
+    const federation = await new ClockedFederation().start(["ann", "bob", "eve"], {
+      cohort: { size: 2, overSelection: 1.5 },
+    });
     const [a, b, late] = await federation.plans("ann", "bob", "eve");
     await federation.client("ann").work(a!);
     await federation.client("bob").work(b!);
@@ -139,7 +141,10 @@ describe("deadlines", () => {
   });
 
   test("fail a round without a quorum; resumed, it starts over", async () => {
-    const federation = await new ClockedFederation().start(["ann", "bob"], { rounds: 1, deadlines: { roundMs: 60_000 } });
+    const federation = await new ClockedFederation().start(["ann", "bob"], {
+      rounds: 1,
+      deadlines: { roundMs: 60_000 },
+    });
     const [stale] = await federation.plans("ann", "bob");
     await federation.clock.advance(60_100);
     const { summary } = await federation.detail();

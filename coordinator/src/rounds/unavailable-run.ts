@@ -16,7 +16,10 @@ export interface UnavailableRun {
 /** A running one shows as failed while this build is at it; one that ended stays what it was. */
 export function unavailableDetail({ state, error }: UnavailableRun): RunDetail {
   const why = `${error.code}: ${error.message}`;
-  const detail = toRunDetail(state, state.reason === "" || state.status === "running" ? why : `${state.reason}; ${why}`);
+  const detail = toRunDetail(
+    state,
+    state.reason === "" || state.status === "running" ? why : `${state.reason}; ${why}`,
+  );
   if (state.status !== "running") return detail;
   const summary: RunSummary = { ...detail.summary, state: "failed", phase: "failed" };
   return { ...detail, summary };

@@ -14,33 +14,38 @@ export function createProgress(stream: NodeJS.WriteStream = process.stderr): Dem
 }
 
 class BarProgress implements DemoProgress {
-  readonly #bars: MultiBar;
+  readonly #stream: NodeJS.WriteStream;
   readonly #byName = new Map<string, SingleBar>();
+  #bars: MultiBar | undefined;
 
   constructor(stream: NodeJS.WriteStream) {
-    const format = "  {name} {bar} {text}";
-    this.#bars = new MultiBar(
-      { stream, format, hideCursor: true, fps: 8, barsize: 24, linewrap: false },
-      Presets.shades_classic,
-    );
+    this.#stream = stream;
   }
 
   say(text: string): void {
+    if (this.#bars === undefined) this.#stream.write(`${text}\n`);
     // cli-progress prints above the bars only whole lines.
-    this.#bars.log(`${text}\n`);
-    this.#bars.update();
+    else this.#bars.log(`${text}\n`);
   }
 
   update(name: string, share: number, text: string): void {
-    const payload = { name: name.padEnd(12), text };
+    this.#bars ??= this.#create();
+    const payload = { name: name.padEnd(14), text };
     const bar = this.#byName.get(name);
     if (bar === undefined) this.#byName.set(name, this.#bars.create(1000, Math.round(share * 1000), payload));
     else bar.update(Math.round(share * 1000), payload);
   }
 
   end(): void {
-    this.#bars.stop();
+    this.#bars?.stop();
+    this.#bars = undefined;
     this.#byName.clear();
+  }
+
+  #create(): MultiBar {
+    const format = "  {name} {bar} {text}";
+    const options = { stream: this.#stream, format, hideCursor: true, fps: 8, barsize: 24, linewrap: false };
+    return new MultiBar(options, Presets.shades_classic);
   }
 }
 
