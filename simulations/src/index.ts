@@ -3,7 +3,7 @@ export type { SpamDemoOptions } from "./demo/run-spam-demo.js";
 export type { ClassifiedMail, DemoReport, ReferenceLine, RoundLine } from "./demo/report.js";
 export { createProgress } from "./demo/progress.js";
 export type { DemoProgress } from "./demo/progress.js";
-export { miniLmFolder, spamLabels, spamRunSpec, writeMailboxes } from "./demo/spam-task.js";
+export { heldOutMails, miniLmFolder, spamLabels, spamRunSpec, writeMailboxes } from "./demo/spam-task.js";
 export { loadSpamAssassin } from "./datasets/spam-assassin/corpus.js";
 export type { Mail } from "./datasets/spam-assassin/corpus.js";
 export { mailboxNames, splitIntoMailboxes } from "./datasets/spam-assassin/mailboxes.js";

@@ -8,9 +8,10 @@ export function demoDataCommand(): Command {
     .requiredOption("-o, --out <folder>", "folder for the mailboxes")
     .option("--seed <n>", "seed of the split", wholeNumber("--seed", 0, 2 ** 32 - 1), 0)
     .action(async (options: { out: string; seed: number }) => {
-      const { loadSpamAssassin, splitIntoMailboxes, writeMailboxes } = await import("@fedlora/simulations");
+      const { heldOutMails, loadSpamAssassin, splitIntoMailboxes, writeMailboxes } =
+        await import("@fedlora/simulations");
       const { mails } = await loadSpamAssassin();
-      const mailboxes = splitIntoMailboxes(mails, { heldOut: 400, seed: options.seed });
+      const mailboxes = splitIntoMailboxes(mails, { heldOut: heldOutMails, seed: options.seed });
       await writeMailboxes(mailboxes, options.out);
       for (const { name, train, heldOut } of mailboxes) {
         process.stdout.write(`${options.out}/${name}: ${train.length} mails to train on, ${heldOut.length} held out\n`);

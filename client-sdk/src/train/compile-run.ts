@@ -1,10 +1,9 @@
 import { adapterLayout, resolveAdapter, type RunSpec } from "@fedlora/core";
 import type { ArtifactRef } from "../engine/artifact.js";
-import { compileInThread } from "../engine/compile-in-thread.js";
-import { readWeightPlaces } from "../engine/weight-places.js";
 import { planAdapter } from "../lora/adapter-plan.js";
 import type { BaseModel } from "../models/base-model.js";
 import { createGraphs } from "./artifact-request.js";
+import { createCompiler } from "./create-compiler.js";
 import { lengthLadder } from "./length-buckets.js";
 
 /**
@@ -21,12 +20,10 @@ export async function compileRun(
   const layout = adapterLayout(resolveAdapter(spec.adapter, baseModel.manifest, spec.task));
   const roles = layout.map((tensor) => ({ spec: tensor, trained: true }));
   const adapter = planAdapter(spec.adapter, spec.task, baseModel.manifest, roles);
-  const weights = readWeightPlaces(await baseModel.weightsFile());
   const { task, training } = spec;
   const shared = { baseModel, task, adapter, batch: training.batchSize };
   const settings = { ...shared, purpose: "train", memory: training.memory, dropout: spec.adapter.dropout > 0 } as const;
-  const compile = (request: Parameters<Parameters<typeof createGraphs>[1]>[0]) =>
-    compileInThread({ request, weights, outputFolder });
+  const compile = createCompiler(baseModel, outputFolder);
   const trainGraph = createGraphs(settings, compile);
   const evaluateGraph = createGraphs({ ...shared, purpose: "evaluate" }, compile);
   const artifacts: ArtifactRef[] = [];

@@ -1,14 +1,12 @@
 import { type Clock, type Logger, systemClock } from "@fedlora/core";
 import { join } from "node:path";
 import { openEngine } from "../engine/auto/open-engine.js";
-import { compileInThread } from "../engine/compile-in-thread.js";
 import type { EngineOptions, TrainingEngine } from "../engine/engine.js";
-import { readWeightPlaces } from "../engine/weight-places.js";
 import type { AdaptedModel } from "../inference/adapted-model.js";
 import { createAdaptedModel } from "../inference/engine-adapted-model.js";
 import type { SavedAdapter } from "../lora/adapter-folder.js";
 import type { BaseModel } from "../models/base-model.js";
-import type { Compile } from "./artifact-request.js";
+import { createCompiler } from "./create-compiler.js";
 import { EngineHandle } from "./engine-handle.js";
 import { EngineLocalTrainer } from "./engine-local-trainer.js";
 import type { LocalTrainer } from "./local-trainer.js";
@@ -58,13 +56,5 @@ export function openModelWorkbench(options: ModelWorkbenchOptions): ModelWorkben
     engine: () => engine.get(),
     adapt: (adapter) => createAdaptedModel({ baseModel, engine, compile, ...(adapter && { adapter }) }),
     close: () => engine.close(),
-  };
-}
-
-/** Compiles graphs that read the model's canonical weights file. */
-function createCompiler(baseModel: BaseModel, outputFolder: string): Compile {
-  return async (request) => {
-    const weights = readWeightPlaces(await baseModel.weightsFile());
-    return compileInThread({ request, weights, outputFolder });
   };
 }
