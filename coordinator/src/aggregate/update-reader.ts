@@ -17,14 +17,22 @@ import type { BlobFile, UpdateFile } from "./aggregation.js";
 /** Distinct headers kept; updates of one plan share theirs, so one is the rule. */
 const maxHeaders = 8;
 
+/** A header as it was read and what it says. */
+interface KnownHeader {
+  readonly size: number;
+  readonly bytes: Uint8Array;
+  readonly header: SafetensorsHeader;
+}
+
 /**
- * Reads stored updates tensor by tensor, one file open at a time, through one buffer: memory depends on the largest
- * tensor, not on the number of updates.
+ * Reads stored updates tensor by tensor, one file open at a time, through the same two buffers: memory depends on the
+ * largest tensor, not on the number of updates, and nothing but small objects is left to the garbage collector.
  */
 export class UpdateReader {
   readonly #shapes: ReadonlyMap<string, TensorSpec>;
-  readonly #headers = new Map<string, SafetensorsHeader>();
-  #buffer: Uint8Array<ArrayBuffer>;
+  readonly #headers: KnownHeader[] = [];
+  readonly #buffer: Uint8Array<ArrayBuffer>;
+  #headerBuffer = new Uint8Array(4096);
 
   /** @param layout the adapter's tensors at full rank */
   constructor(layout: readonly TensorSpec[]) {
@@ -74,21 +82,23 @@ export class UpdateReader {
   /** The files of a round have the same header; parsing it costs more than reading a module's tensors. */
   #header(fd: number, update: UpdateFile): SafetensorsHeader {
     const { size } = fstatSync(fd);
-    const prefix = new Uint8Array(Math.min(size, safetensorsPrefixBytes));
+    const prefix = this.#headerBuffer.subarray(0, Math.min(size, safetensorsPrefixBytes));
     readExactly(fd, prefix, 0, update);
-    const bytes = Buffer.alloc(safetensorsPrefixBytes + readHeaderLength(prefix, size));
+    const length = safetensorsPrefixBytes + readHeaderLength(prefix, size);
+    if (length > this.#headerBuffer.byteLength) this.#headerBuffer = new Uint8Array(length);
+    const bytes = this.#headerBuffer.subarray(0, length);
     readExactly(fd, bytes, 0, update);
-    const key = `${size}:${bytes.toString("latin1")}`;
-    let header = this.#headers.get(key);
-    if (header === undefined) {
-      header = parseSafetensorsHeader(bytes, size);
-      const [oldest] = this.#headers.keys();
-      if (this.#headers.size >= maxHeaders && oldest !== undefined) this.#headers.delete(oldest);
-      this.#headers.set(key, header);
-    }
+    const known = this.#headers.find((other) => other.size === size && Buffer.compare(other.bytes, bytes) === 0);
+    if (known !== undefined) return known.header;
+    const header = parseSafetensorsHeader(bytes, size);
+    if (this.#headers.length >= maxHeaders) this.#headers.shift();
+    this.#headers.push({ size, bytes: bytes.slice(), header });
     return header;
   }
 }
+
+/** Shared by all readings: `verifyBlob` is synchronous. */
+const chunk = new Uint8Array(chunkBytes);
 
 /**
  * Reads a stored blob once and compares it with its id. Done for every file before any is folded: what is folded was
@@ -100,10 +110,9 @@ export function verifyBlob(blob: BlobFile & Partial<Pick<UpdateFile, "id">>): vo
   const fd = openBlob(blob);
   try {
     const hasher = new BlobHasher(nodeSha256);
-    const buffer = new Uint8Array(chunkBytes);
     for (let at = 0, count = -1; count !== 0; at += count) {
-      count = readSync(fd, buffer, 0, buffer.byteLength, at);
-      hasher.update(buffer.subarray(0, count));
+      count = readSync(fd, chunk, 0, chunk.byteLength, at);
+      hasher.update(chunk.subarray(0, count));
     }
     const { id } = hasher.finish();
     if (id === blob.blobId) return;
