@@ -64,7 +64,7 @@ test("a rank pattern leaves ranks equal between clients", () => {
 
 test("compiling a method checks the run spec", () => {
   const spec = testSpec({ method: { name: "narrow" }, codec: "bf16", weighting: { kind: "uniform" } });
-  expect(() => compileMethod({ spec, adapterLayout: [] }, createMethodRegistry([narrow]))).toThrow(
+  expect(() => compileMethod({ spec, adapterLayout: [], scalings: {} }, createMethodRegistry([narrow]))).toThrow(
     expect.objectContaining({ code: "spec-combination-refused" }),
   );
   const rslora = testSpec({
@@ -72,18 +72,19 @@ test("compiling a method checks the run spec", () => {
     adapter: { rank: 2, targetModules: "all-linear", rslora: true },
     weighting: { kind: "uniform" },
   });
-  expect(() => compileMethod({ spec: rslora, adapterLayout: [] }, createMethodRegistry([narrow]))).toThrow(/rslora/);
+  expect(() => compileMethod({ spec: rslora, adapterLayout: [], scalings: {} }, createMethodRegistry([narrow]))).toThrow(/rslora/);
 });
 
 test("a client that lacks a codec, a directive or the rank is passed over with a reason", () => {
   const able: ClientCapability = {
     clientId: "c" as never,
     maxRank: 8,
+    ranks: undefined,
     directives: ["proximal@1"],
     codecs: ["f32", "f16"],
   };
   const adapterLayout = [{ name: "m.lora_A.weight", dtype: "F32", shape: [8, 3] } as const];
-  const method = compileMethod({ spec: testSpec(), adapterLayout });
+  const method = compileMethod({ spec: testSpec(), adapterLayout, scalings: {} });
   const plan = {
     ...method.prepare("train", method.initialState(), able),
     directives: [{ kind: "proximal", version: 1, mu: 0.1 } as const],

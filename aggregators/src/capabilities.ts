@@ -1,12 +1,13 @@
-import { FedLoraError } from "@fedlora/core";
+import { codecOf, FedLoraError } from "@fedlora/core";
 import type { RunSpec, TensorRoles } from "@fedlora/core";
-import type { ClientCapability, ClientInstruction, MethodCapabilities, MethodDefinition } from "./method.js";
+import type { AdapterVariant, ClientCapability, ClientInstruction, MethodCapabilities, MethodDefinition } from "./method.js";
 
 /** What a run asks of its method, as far as methods differ in it. */
 export interface MethodRequest {
+  /** Family of the codec. */
   readonly codec: string;
   readonly weighting: MethodCapabilities["weightings"][number];
-  readonly variant: string;
+  readonly variant: AdapterVariant;
   /**
    * How the clients' ranks may differ. A `rankPattern` gives modules different ranks, but every client the same ones:
    * that is still `equal`.
@@ -14,17 +15,27 @@ export interface MethodRequest {
   readonly ranks: MethodCapabilities["ranks"];
   readonly privacyUnit: MethodCapabilities["privacyUnits"][number] | undefined;
   readonly secureSum: boolean;
+  readonly clientOptions: MethodCapabilities["clientOptions"];
+  readonly serverOptimizer: string;
+  /** Whether updates of earlier rounds may come in. */
+  readonly stale: boolean;
 }
 
 /** The request of a run spec; `more` states what a spec cannot say by itself. */
 export function requestOf(spec: RunSpec, more: Partial<MethodRequest> = {}): MethodRequest {
   return {
-    codec: spec.codec,
+    codec: codecOf(spec.codec).family,
     weighting: spec.weighting.kind,
-    variant: spec.adapter.rslora ? "rslora" : "lora",
-    ranks: "equal",
+    variant: spec.adapter.rslora && spec.adapter.variant === "lora" ? "rslora" : spec.adapter.variant,
+    ranks: spec.rankPlan.kind === "uniform" ? "equal" : "prefix",
     privacyUnit: undefined,
     secureSum: false,
+    clientOptions: [
+      ...(spec.training.proximalMu === undefined ? [] : (["proximal"] as const)),
+      ...(spec.training.controlVariates ? (["control-variates"] as const) : []),
+    ],
+    serverOptimizer: spec.serverOptimizer.kind,
+    stale: spec.policy.kind === "buffered",
     ...more,
   };
 }
@@ -52,6 +63,18 @@ export function assertCombination({ name, capabilities }: MethodDefinition, requ
   if (request.ranks !== "equal" && ranks !== "any" && ranks !== request.ranks) {
     refuse("adapter.rank", `ranks that differ between clients (${request.ranks})`, ranks);
   }
+  for (const option of request.clientOptions) {
+    if (!capabilities.clientOptions.includes(option)) {
+      const field = option === "proximal" ? "training.proximalMu" : "training.controlVariates";
+      refuse(field, `the client option ${option}`, list(capabilities.clientOptions));
+    }
+  }
+  if (request.serverOptimizer !== "none" && !capabilities.serverOptimizers) {
+    refuse("serverOptimizer.kind", `server optimizer ${request.serverOptimizer}`, "none");
+  }
+  if (request.stale && !capabilities.toleratesStale) {
+    refuse("policy.kind", "updates of earlier rounds (policy buffered)", "synchronous");
+  }
   const unit = request.privacyUnit;
   if (unit !== undefined && !privacyUnits.includes(unit)) {
     refuse("privacy.unit", `privacy unit ${unit}`, list(privacyUnits));
@@ -67,7 +90,9 @@ export function clientMismatch(
   instruction: ClientInstruction,
   codec: string,
 ): string | undefined {
-  if (!client.codecs.includes(codec)) return `it lacks codec ${codec}`;
+  for (const name of [instruction.codec ?? codec, instruction.downloadCodec ?? "f32"]) {
+    if (!client.codecs.includes(codecOf(name).family)) return `it lacks codec ${name}`;
+  }
   const missing = instruction.directives
     .map(({ kind, version }) => `${kind}@${version}`)
     .find((directive) => !client.directives.includes(directive));

@@ -3,11 +3,14 @@ export type {
   AggregationInput,
   AggregationPass,
   AggregationResult,
+  AdapterVariant,
   BaseDelta,
   ByteCount,
   ClientCapability,
   ClientInstruction,
   ClientStateDeclaration,
+  ContinuedAggregation,
+  ExportForm,
   IntakeRule,
   Method,
   MethodCapabilities,
@@ -16,6 +19,7 @@ export type {
   MethodRunState,
   SealedPasses,
   TensorGroup,
+  TensorSink,
   UpdateView,
 } from "./method.js";
 export { updateWeight } from "./weighting.js";
@@ -32,5 +36,6 @@ export type { FedAvgOptions } from "./method/fedavg.js";
 export { adapterGroups } from "./primitive/adapter-groups.js";
 export type { AdapterGroup } from "./primitive/adapter-groups.js";
 export { ExactSum } from "./primitive/exact-sum.js";
+export { leadingBlock, leadingBlocks, tensorBytes } from "./primitive/method-parts.js";
 export { weightedMeanPass } from "./primitive/weighted-mean.js";
 export type { WeightedMean, WeightedMeanState } from "./primitive/weighted-mean.js";

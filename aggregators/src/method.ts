@@ -1,5 +1,5 @@
 import type {
-  BlobId,
+  AdapterSpec,
   ClientId,
   Directive,
   RoundNumber,
@@ -38,16 +38,31 @@ export interface MethodCapabilities {
   readonly toleratesStale: boolean;
   readonly mergeable: boolean;
   readonly personal: boolean;
+  /** Families of update codecs. */
   readonly codecs: readonly string[];
-  readonly variants: readonly string[];
+  readonly variants: readonly AdapterVariant[];
+  /** Whether the coordinator may put an optimizer step on the aggregated change. */
+  readonly serverOptimizers: boolean;
+  /** Client options (FedProx, SCAFFOLD) that leave the method sound. */
+  readonly clientOptions: readonly ("proximal" | "control-variates")[];
+  /** How noise on the update enters the effective weight: linearly (one factor travels), or multiplied with itself. */
+  readonly noise: "linear" | "products";
   readonly privacyUnits: readonly ("example" | "client")[];
   readonly weightings: readonly ("uniform" | "by-examples")[];
   readonly evaluation: "global" | "per-client";
 }
 
+/** Form of the adapter: what is trained between W0 and the output (`latent`: B R A), and how it is scaled. */
+export type AdapterVariant = AdapterSpec["variant"] | "rslora";
+
 /** Fixed for a run. */
 export interface MethodRun {
   readonly spec: RunSpec;
+  /**
+   * Scaling of each adapted module by its name without `base_model.model.`; every client's, whatever its own rank. A
+   * module that is missing counts as 1 (tests of methods that do not care).
+   */
+  readonly scalings: Readonly<Record<string, number>>;
   /** Every adapter tensor at full rank (PEFT names, F32), in canonical order. */
   readonly adapterLayout: TensorLayout;
 }
@@ -63,18 +78,29 @@ export interface MethodRunState {
 export interface ClientCapability {
   readonly clientId: ClientId;
   readonly maxRank: number | undefined;
+  /**
+   * The planner's rank of each adapted module, by its name without `base_model.model.`; a module that is missing is not
+   * held. Undefined: every module at full rank.
+   */
+  readonly ranks: Readonly<Record<string, number>> | undefined;
   readonly directives: readonly string[];
   readonly codecs: readonly string[];
 }
 
 /** What one client is told; equal values are shared by hash. */
 export interface ClientInstruction {
+  /**
+   * Tensors by PEFT's names, shapes at this client's rank. One that is neither trained, nor downloaded, nor kept is
+   * frozen: the global value travels in a blob of its own, cached by hash for as long as it does not change.
+   */
   readonly roles: TensorRoles;
   readonly updateForm: UpdateForm;
-  /** Frozen tensors shared by hash. */
-  readonly frozen: readonly BlobId[];
   readonly directives: readonly Directive[];
   readonly keepOptimizerState: boolean;
+  /** Codec of the update; undefined: the run's. */
+  readonly codec?: string | undefined;
+  /** Codec of the download; undefined: f32. */
+  readonly downloadCodec?: string | undefined;
 }
 
 /** State that a method wants kept on the client, and what happens without it. */
@@ -86,7 +112,7 @@ export interface ClientStateDeclaration {
 }
 
 export interface IntakeRule {
-  /** Exactly what the update must hold, with the dtype of the run's codec. */
+  /** Exactly what the update must hold, as it travels: `encodedLayout` of the uploaded tensors in the codec. */
   readonly layout: TensorLayout;
   /** L2 bound over all tensors; undefined: none. */
   readonly maxNorm: number | undefined;
@@ -103,6 +129,14 @@ export interface UpdateView {
   /** Unnormalised weight, >= 0: from the run's weighting, times the stale weight. */
   readonly weight: number;
   readonly numExamples: number;
+  /** Optimizer steps that the client took. */
+  readonly numSteps: number;
+  /** Rounds between the adapter that it started from and this round's; 0 in a synchronous round. */
+  readonly staleness: number;
+  /** Where the method asked for it by the directive `received-loss`. */
+  readonly receivedLoss: number | undefined;
+  /** Shape of a tensor that the update holds (clients may differ in rank and depth); undefined: it holds none. */
+  shape(name: string): readonly number[] | undefined;
   /** The decoded values as float32; throws `update-tensor-missing`. The array is only valid until the next call. */
   tensor(name: string): Float32Array;
 }
@@ -138,6 +172,21 @@ export interface AggregationInput {
   readonly baseVersion: number;
   /** `sum` when updates arrive only as sums (secure aggregation): metrics that need each update are left out. Default: each. */
   readonly visible?: "sum" | "individual-updates";
+  /**
+   * The server optimizer, put between the mean and what is sent: methods that allow one pass the aggregated adapter
+   * through it (all tensors that were uploaded) before they compute anything that depends on what is sent. Absent: none.
+   */
+  readonly serverStep?: ((aggregated: StateDict) => StateDict) | undefined;
+  /** Takes a base delta tensor by tensor; methods that edit the base write there and hold nothing. */
+  readonly sink: TensorSink;
+}
+
+/** Receives tensors too many for memory; what it holds becomes a safetensors blob. */
+export interface TensorSink {
+  /** Before the first write, once: every tensor that will be written, in canonical order. */
+  open(layout: TensorLayout): void;
+  /** Values of a tensor from flat index `at` on (default 0); each element is written once. */
+  write(name: string, values: Float32Array, at?: number): void;
 }
 
 /** Read by the stages after the passes. */
@@ -145,8 +194,16 @@ export type SealedPasses = ReadonlyMap<string, ReadonlyMap<string, unknown>>;
 
 export interface Aggregation {
   readonly passes: readonly AggregationPass[];
-  /** The ordered stages combine, release, server step, cast to wire, residual: pure, after the last pass. */
-  finish(sealed: SealedPasses): AggregationResult;
+  /**
+   * The ordered stages combine, release, server step, cast to wire, residual: pure, after the last pass. It may ask for
+   * more passes, which then know what these found (a residual against the factors as sent).
+   */
+  finish(sealed: SealedPasses): AggregationResult | ContinuedAggregation;
+}
+
+export interface ContinuedAggregation {
+  readonly kind: "continue";
+  readonly next: Aggregation;
 }
 
 export type AggregationResult =
@@ -155,17 +212,21 @@ export type AggregationResult =
       /** The new global adapter, F32. */
       readonly global: StateDict;
       readonly state: MethodRunState;
+      /** The change of the base weights that was written to the sink. */
       readonly baseDelta: BaseDelta | undefined;
       /** For the round's summary: names are fixed per method, values finite. */
       readonly metrics: Readonly<Record<string, number>>;
     }
   | { readonly kind: "refused"; readonly code: "round-failed"; readonly message: string };
 
-/** A versioned change to base weights. */
+/**
+ * A versioned change to base weights, the adapter's scaling folded in. Its tensors, by module name M: factored,
+ * `base_model.model.M.delta_A.weight` [rank, dIn] and `base_model.model.M.delta_B.weight` [dOut, rank], W += delta_B
+ * delta_A; or dense, `base_model.model.M.delta.weight` [dOut, dIn], W += delta.
+ */
 export interface BaseDelta {
   readonly fromVersion: number;
   readonly toVersion: number;
-  readonly tensors: StateDict;
 }
 
 /** Closed-form bytes per client and round. */
@@ -173,6 +234,9 @@ export interface ByteCount {
   readonly down: number;
   readonly up: number;
 }
+
+/** A PEFT adapter; the merged base weights; a PEFT adapter of the run's rank with the error of what it leaves out. */
+export type ExportForm = "peft" | "merged" | "truncated";
 
 export interface Method {
   readonly definition: MethodDefinition;
@@ -183,13 +247,16 @@ export interface Method {
   clientState(): ClientStateDeclaration | undefined;
   intake(instruction: ClientInstruction, baseVersion: number): IntakeRule;
   aggregate(input: AggregationInput): Aggregation;
-  /** What this client downloads of the global adapter. */
-  projectFor(instruction: ClientInstruction, global: StateDict): StateDict;
-  /** Base deltas that bring a client from a version to the current one; empty for methods that leave the base alone. */
-  catchUp(fromVersion: number, state: MethodRunState): readonly BlobId[];
+  /** What this client downloads: exactly the tensors whose role says so, in the role's shapes. */
+  projectFor(instruction: ClientInstruction, global: StateDict, state: MethodRunState): StateDict;
+  /** Per round, without base deltas, whose size depends on the round's contributors: see `baseDeltaBytes`. */
   bytes(instruction: ClientInstruction): ByteCount;
+  /** Bytes of the round's base delta for m contributors; absent for methods that leave the base alone. */
+  baseDeltaBytes?(contributors: number): number;
   /** Forms that `fedlora export` may write, the first is the default. */
-  exports(state: MethodRunState): readonly ("peft" | "merged" | "truncated")[];
+  exports(state: MethodRunState): readonly ExportForm[];
+  /** The global adapter as a plain LoRA pair per module (`lora_A`, `lora_B`) and heads; absent: it is that already. */
+  toPlainLora?(global: StateDict, state: MethodRunState): StateDict;
   /** How the aggregation bias is measured, or why it cannot be. */
   readonly bias:
     | { readonly kind: "measured"; readonly metric: string }

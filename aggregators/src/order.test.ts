@@ -43,6 +43,10 @@ function viewOf(k: number): UpdateView {
     clientId: `c-${k}` as ClientId,
     weight,
     numExamples: weight,
+    numSteps: 1,
+    staleness: 0,
+    receivedLoss: undefined,
+    shape: (name) => layout.find((spec) => spec.name === name)?.shape,
     tensor: (name) => tensors.get(name)!,
   };
 }
@@ -51,6 +55,7 @@ test("4 million parameters in 8 random orders of arrival give one hash", () => {
   const method = compileMethod({
     spec: testSpec({ method: { name: "fedavg", options: { biasClients: 0 } } }),
     adapterLayout: layout,
+    scalings: {},
   });
   const values = filled(1);
   const global = toStateDict(layout.map(({ name, shape }) => [name, fromFloat32(values.get(name)!, shape)]));

@@ -1,4 +1,4 @@
-import type { Aggregation, AggregationPass, AggregationResult, TensorGroup, UpdateView } from "./method.js";
+import type { Aggregation, AggregationPass, AggregationResult, SealedPasses, TensorGroup, UpdateView } from "./method.js";
 
 /** Calls `visit` once per update, in any order; views may share buffers. */
 export type Sweep = (visit: (update: UpdateView) => void) => void;
@@ -14,8 +14,17 @@ const defaultSpanBytes = 1024 * 1024;
  * `spanBytes` (at least one), one sweep over all updates for each span. Memory does not depend on the number of updates.
  */
 export function runPasses(aggregation: Aggregation, sweep: Sweep, spanBytes = defaultSpanBytes): AggregationResult {
+  let current = aggregation;
+  for (;;) {
+    const result = current.finish(sealPasses(current, sweep, spanBytes));
+    if (result.kind !== "continue") return result;
+    current = result.next;
+  }
+}
+
+function sealPasses({ passes }: Aggregation, sweep: Sweep, spanBytes: number): SealedPasses {
   const sealed = new Map<string, ReadonlyMap<string, unknown>>();
-  for (const pass of aggregation.passes) {
+  for (const pass of passes) {
     const results = new Map<string, unknown>();
     for (const span of spansOf(pass, spanBytes)) {
       const states = span.map((group) => ({ group, state: pass.init(group) }));
@@ -26,7 +35,7 @@ export function runPasses(aggregation: Aggregation, sweep: Sweep, spanBytes = de
     }
     sealed.set(pass.name, results);
   }
-  return aggregation.finish(sealed);
+  return sealed;
 }
 
 function spansOf(pass: AggregationPass, spanBytes: number): TensorGroup[][] {

@@ -91,7 +91,7 @@ export const errorTable = {
   "upload-not-found": entry("NOT_FOUND", "Begin the upload again.", true),
   "upload-too-large": entry("INVALID_ARGUMENT", "The plan's layout allows fewer bytes."),
   "upload-busy": entry("RESOURCE_EXHAUSTED", "Too many uploads at once; try again after the time given.", true),
-  "storage-full": entry("RESOURCE_EXHAUSTED", "Free space on the coordinator's disk.", true),
+  "storage-full": entry("RESOURCE_EXHAUSTED", "Free space on the disk of the machine that reports it.", true),
   "deadline-exceeded": entry("DEADLINE_EXCEEDED", "The other side did not answer in time; try again.", true),
   unavailable: entry("UNAVAILABLE", "The coordinator cannot be reached or is draining; try again.", true),
   // --- plans and updates

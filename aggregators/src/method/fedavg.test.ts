@@ -14,7 +14,7 @@ const factorLayout = (dOut: number, rank: number, dIn: number): TensorLayout => 
 ];
 
 function methodOf(layout: TensorLayout, options: Record<string, unknown> = {}): Method {
-  return compileMethod({ spec: testSpec({ method: { name: "fedavg", options } }), adapterLayout: layout });
+  return compileMethod({ spec: testSpec({ method: { name: "fedavg", options } }), adapterLayout: layout, scalings: {} });
 }
 interface ClientValues {
   readonly weight: number;
@@ -185,7 +185,7 @@ describe("G40: bytes follow the closed form rank (dIn + dOut) per module", () =>
   ] as const)("%s", (_, list, params) => {
     const layout = adapterLayout({ modules: list, heads: [] });
     const bytes = (codec: "f32" | "f16"): { down: number; up: number } => {
-      const method = compileMethod({ spec: testSpec({ codec }), adapterLayout: layout });
+      const method = compileMethod({ spec: testSpec({ codec }), adapterLayout: layout, scalings: {} });
       const client = { clientId: "c", maxRank: undefined, directives: [], codecs: [] } as never;
       return method.bytes(method.prepare("train", method.initialState(), client));
     };

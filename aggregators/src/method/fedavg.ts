@@ -1,10 +1,7 @@
-import { elementCount, firstNonFinite, itemSize, toStateDict } from "@fedlora/core";
-import type { DType, StateDict, Tensor, TensorLayout } from "@fedlora/core";
 import { z } from "zod";
 import type {
   AggregationInput,
   AggregationResult,
-  ClientInstruction,
   Method,
   MethodDefinition,
   MethodRun,
@@ -13,8 +10,17 @@ import type {
 import { adapterGroups } from "../primitive/adapter-groups.js";
 import { factorBiasPass, relativeBias } from "../primitive/factor-bias.js";
 import type { FactorBias } from "../primitive/factor-bias.js";
+import { collectMean } from "../primitive/collect-mean.js";
+import {
+  bytesPerRound,
+  deltaInstruction,
+  everyCodec,
+  freshOnly,
+  projectLeading,
+  rolesOf,
+  shared,
+} from "../primitive/method-parts.js";
 import { weightedMeanPass } from "../primitive/weighted-mean.js";
-import type { WeightedMean } from "../primitive/weighted-mean.js";
 
 const optionsSchema = z.strictObject({
   biasClients: z
@@ -25,8 +31,6 @@ const optionsSchema = z.strictObject({
     .describe("Updates that the aggregation bias is measured on each round; 0 to 32, 0 switches it off; default 32."),
 });
 export type FedAvgOptions = z.output<typeof optionsSchema>;
-
-const codecDTypes: Readonly<Record<MethodRun["spec"]["codec"], DType>> = { f32: "F32", f16: "F16", bf16: "BF16" };
 
 /**
  * FedIT: federated averaging of LoRA. Every client trains A [rank, dIn] and B [dOut, rank] of every adapted module and
@@ -55,8 +59,11 @@ export const fedavg: MethodDefinition<FedAvgOptions> = {
     toleratesStale: false,
     mergeable: true,
     personal: false,
-    codecs: ["f32", "f16", "bf16"],
+    codecs: everyCodec,
     variants: ["lora", "rslora"],
+    serverOptimizers: true,
+    clientOptions: ["proximal", "control-variates"],
+    noise: "products",
     privacyUnits: ["example", "client"],
     weightings: ["uniform", "by-examples"],
     evaluation: "global",
@@ -64,34 +71,16 @@ export const fedavg: MethodDefinition<FedAvgOptions> = {
   create: (options, run) => createFedAvg(options, run),
 };
 
-function createFedAvg(options: FedAvgOptions, { spec, adapterLayout }: MethodRun): Method {
+function createFedAvg(options: FedAvgOptions, run: MethodRun): Method {
+  const { spec, adapterLayout } = run;
   const groups = adapterGroups(adapterLayout);
-  const uploadDType = codecDTypes[spec.codec];
-  const instruction: ClientInstruction = {
-    roles: adapterLayout.map((tensor) => ({
-      spec: tensor,
-      trained: true,
-      uploaded: true,
-      downloaded: true,
-      keep: "none",
-    })),
-    updateForm: "delta",
-    frozen: [],
-    directives: [],
-    keepOptimizerState: false,
-  };
   return {
     definition: fedavg,
     initialState: () => ({ version: fedavg.version, values: {}, tensors: new Map() }),
     phase: () => "train",
-    prepare: () => instruction,
+    prepare: (_phase, _state, { ranks }) => deltaInstruction(rolesOf(adapterLayout, ranks, () => shared)),
     clientState: () => undefined,
-    intake: ({ roles }, baseVersion) => ({
-      layout: roles.filter((role) => role.uploaded).map((role) => ({ ...role.spec, dtype: uploadDType })),
-      maxNorm: spec.limits.maxUpdateNorm,
-      requiredBaseVersion: baseVersion,
-      staleWeight: (staleness) => (staleness === 0 ? 1 : 0),
-    }),
+    intake: (instruction, baseVersion) => freshOnly(instruction, spec, baseVersion),
     aggregate: (input) => ({
       passes: [
         weightedMeanPass("mean", groups, input.global),
@@ -99,15 +88,8 @@ function createFedAvg(options: FedAvgOptions, { spec, adapterLayout }: MethodRun
       ],
       finish: (sealed) => finish(sealed, input),
     }),
-    projectFor: ({ roles }, global) => {
-      const wanted = new Set(roles.filter((role) => role.downloaded).map((role) => role.spec.name));
-      return toStateDict([...global].filter(([name]) => wanted.has(name)));
-    },
-    catchUp: () => [],
-    bytes: ({ roles }) => ({
-      down: tensorBytes(roles.filter((role) => role.downloaded).map((role) => role.spec)),
-      up: tensorBytes(roles.filter((role) => role.uploaded).map((role) => ({ ...role.spec, dtype: uploadDType }))),
-    }),
+    projectFor: projectLeading,
+    bytes: (instruction) => bytesPerRound(instruction, spec),
     exports: () => ["peft"],
     bias: { kind: "measured", metric: "bias" },
   };
@@ -118,22 +100,10 @@ function measuresBias(options: FedAvgOptions, input: AggregationInput): boolean 
 }
 
 function finish(sealed: SealedPasses, input: AggregationInput): AggregationResult {
-  const means = [...(sealed.get("mean")?.values() ?? [])] as WeightedMean[];
-  const [first] = means;
-  if (first === undefined || first.contributors === 0) {
-    return refused(`round ${input.round}: no update with a weight above 0 to average`);
-  }
-  const global: StateDict = toStateDict(means.flatMap(({ tensors }) => [...tensors]));
-  const overflown = [...global].find(([, tensor]: [string, Tensor]) => firstNonFinite(tensor) >= 0);
-  if (overflown !== undefined) return refused(`round ${input.round}: "${overflown[0]}" is beyond float32`);
+  const mean = collectMean(sealed, "mean", input);
+  if (mean.kind === "refused") return mean;
   const bias = relativeBias((sealed.get("bias")?.values() ?? []) as Iterable<FactorBias | undefined>);
-  const { contributors, totalWeight } = first;
+  const { contributors, totalWeight } = mean;
   const metrics = { contributors, totalWeight, ...(bias === undefined ? {} : { bias }) };
-  return { kind: "adapter", global, state: input.state, baseDelta: undefined, metrics };
-}
-
-const refused = (message: string): AggregationResult => ({ kind: "refused", code: "round-failed", message });
-
-function tensorBytes(layout: TensorLayout): number {
-  return layout.reduce((bytes, { dtype, shape }) => bytes + elementCount(shape) * itemSize[dtype], 0);
+  return { kind: "adapter", global: mean.global, state: input.state, baseDelta: undefined, metrics };
 }

@@ -1,6 +1,15 @@
-import { FedLoraError, fromFloat32, runSpecSchema, toFloat32, toStateDict } from "@fedlora/core";
+import { elementCount, FedLoraError, fromFloat32, runSpecSchema, toFloat32, toStateDict } from "@fedlora/core";
 import type { ClientId, RunSpec, RunSpecInput, StateDict, TensorLayout } from "@fedlora/core";
-import type { AggregationInput, AggregationPass, AggregationResult, Method, UpdateView } from "../method.js";
+import type {
+  Aggregation,
+  AggregationInput,
+  AggregationPass,
+  AggregationResult,
+  Method,
+  MethodRunState,
+  TensorSink,
+  UpdateView,
+} from "../method.js";
 import { runPasses } from "../run-passes.js";
 
 export type NamedValues = Readonly<Record<string, readonly number[] | Float32Array>>;
@@ -13,6 +22,10 @@ export function memoryUpdate(id: string, weight: number, tensors: StateDict): Up
     clientId: `client-${id}` as ClientId,
     weight,
     numExamples: Math.max(1, Math.round(weight)),
+    numSteps: 1,
+    staleness: 0,
+    receivedLoss: undefined,
+    shape: (name) => tensors.get(name)?.shape,
     tensor(name) {
       const tensor = tensors.get(name);
       if (tensor === undefined) throw new FedLoraError("update-tensor-missing", `update "${id}" has no "${name}"`);
@@ -32,19 +45,60 @@ export function stateOf(layout: TensorLayout, values: NamedValues): StateDict {
   );
 }
 
+/** Holds what is written to it, as a file would. */
+export class MemorySink implements TensorSink {
+  readonly #values = new Map<string, { readonly shape: readonly number[]; readonly data: Float32Array }>();
+
+  open(layout: TensorLayout): void {
+    for (const { name, shape } of layout) {
+      this.#values.set(name, { shape, data: new Float32Array(elementCount(shape)).fill(NaN) });
+    }
+  }
+
+  write(name: string, values: Float32Array, at = 0): void {
+    const tensor = this.#values.get(name);
+    if (tensor === undefined) throw new Error(`the sink was not opened for "${name}"`);
+    tensor.data.set(values, at);
+  }
+
+  tensors(): StateDict {
+    return toStateDict([...this.#values].map(([name, { shape, data }]) => [name, fromFloat32(data, shape)] as const));
+  }
+}
+
+export interface InMemoryOptions {
+  readonly shards?: number;
+  readonly visible?: AggregationInput["visible"];
+  readonly round?: number;
+  /** Default: the method's initial state. */
+  readonly state?: MethodRunState;
+  readonly sink?: TensorSink;
+  readonly baseVersion?: number;
+}
+
 /** Runs one round over updates in memory. `shards` splits the updates into as many states, merged before the seal. */
 export function aggregateInMemory(
   method: Method,
   global: StateDict,
   updates: readonly UpdateView[],
-  options: { readonly shards?: number; readonly visible?: AggregationInput["visible"] } = {},
+  options: InMemoryOptions = {},
 ): AggregationResult {
-  const state = method.initialState();
-  const { shards = 1, visible = "individual-updates" } = options;
-  const phase = method.phase(state, 1);
-  const aggregation = method.aggregate({ round: 1, phase, state, global, baseVersion: 0, visible });
-  const passes = shards === 1 ? aggregation.passes : aggregation.passes.map((pass) => sharded(pass, shards));
-  return runPasses({ passes, finish: (sealed) => aggregation.finish(sealed) }, (visit) => updates.forEach(visit));
+  const { shards = 1, visible = "individual-updates", round = 1, state = method.initialState() } = options;
+  const { sink = new MemorySink(), baseVersion = 0 } = options;
+  const phase = method.phase(state, round);
+  const aggregation = method.aggregate({ round, phase, state, global, baseVersion, visible, sink });
+  return runPasses(inShards(aggregation, shards), (visit) => updates.forEach(visit));
+}
+
+function inShards(aggregation: Aggregation, shards: number): Aggregation {
+  if (shards === 1) return aggregation;
+  return {
+    passes: aggregation.passes.map((pass) => sharded(pass, shards)),
+    finish: (sealed) => {
+      const result = aggregation.finish(sealed);
+      return result.kind === "continue" ? { kind: "continue", next: inShards(result.next, shards) } : result;
+    },
+  };
 }
 
 /** Deals the updates out to separate states in turn. */

@@ -30,10 +30,16 @@ function jobOf(): AggregationJob {
     clientId: `client-${k}` as ClientId,
     weight: 100 + k,
     numExamples: 100 + k,
+    numSteps: 1,
+    staleness: 0,
+    receivedLoss: undefined,
+    layout,
+    codec: "f32",
   }));
-  const state = compileMethod({ spec, adapterLayout: layout }).initialState();
+  const state = compileMethod({ spec, adapterLayout: layout, scalings: {} }).initialState();
   const { global } = input;
-  return { spec, adapterLayout: layout, round: 1, phase: "train", state, global, baseVersion: 0, updates };
+  const run = { spec, adapterLayout: layout, scalings: {} };
+  return { ...run, round: 1, phase: "train", state, global, baseVersion: 0, updates, deltaPath: `${global.path}.delta` };
 }
 
 function prepareDisk(): () => void {
@@ -49,10 +55,13 @@ function prepareMemory(): () => void {
   const views = job.updates.map((update, k): UpdateView => {
     const tensors: StateDict = inMemory[k % distinctUpdates] ?? global;
     const arrays = new Map([...tensors].map(([name, tensor]) => [name, toFloat32(tensor)]));
-    return { ...update, tensor: (name) => arrays.get(name) ?? new Float32Array(0) };
+    const shape = (name: string): readonly number[] | undefined => tensors.get(name)?.shape;
+    return { ...update, shape, tensor: (name) => arrays.get(name) ?? new Float32Array(0) };
   });
   return () => {
     const { round: number, phase, state, baseVersion } = job;
-    runPasses(method.aggregate({ round: number, phase, state, global, baseVersion }), (visit) => views.forEach(visit));
+    const sink = { open: () => undefined, write: () => undefined };
+    const aggregation = method.aggregate({ round: number, phase, state, global, baseVersion, sink });
+    runPasses(aggregation, (visit) => views.forEach(visit));
   };
 }

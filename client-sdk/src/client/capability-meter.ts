@@ -1,4 +1,4 @@
-import { codecs, sha256Hex, supportedDirectives } from "@fedlora/core";
+import { codecFamilies, sha256Hex, supportedDirectives } from "@fedlora/core";
 import { limits } from "@fedlora/proto";
 import { totalmem } from "node:os";
 import type { ClientCapabilityReport } from "../transport/transport.js";
@@ -34,7 +34,7 @@ export class CapabilityMeter {
       engine: this.#engine.name,
       engineFingerprint: this.#engine.fingerprint,
       directives: supportedDirectives,
-      codecs: [...codecs.keys()],
+      codecs: [...codecFamilies.keys()],
       maxRank: undefined,
       measurements: {},
     };

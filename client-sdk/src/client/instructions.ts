@@ -1,11 +1,12 @@
 import {
-  canonicalLayout,
-  codecs,
+  codecFamilies,
+  codecOf,
   elementCount,
   FedLoraError,
   itemSize,
   layoutsEqual,
   type PlanInstructions,
+  type UpdateCodec,
 } from "@fedlora/core";
 
 /** Throws `directive-unknown` where the update that is asked for has a form or codec that this build cannot make. */
@@ -13,14 +14,20 @@ export function assertSupported({ updateForm, codec: name, roles, uploadLayout }
   if (updateForm !== "delta" && updateForm !== "value") {
     throw new FedLoraError("directive-unknown", `update form "${updateForm}" is not one of delta, value`);
   }
-  const codec = codecs.get(name);
-  if (codec === undefined) {
-    const known = [...codecs.keys()].join(", ");
-    throw new FedLoraError("directive-unknown", `codec "${name}" is not one of ${known}, which this client knows`);
-  }
-  const uploaded = roles.filter((role) => role.uploaded).flatMap(({ spec }) => codec.encodedLayout(spec));
-  if (!layoutsEqual(canonicalLayout(uploaded), uploadLayout)) {
+  const uploaded = roles.filter((role) => role.uploaded).map(({ spec }) => spec);
+  if (!layoutsEqual(knownCodec(name).encodedLayout(uploaded), uploadLayout)) {
     throw new FedLoraError("request-invalid", "the plan's upload layout is not that of its roles and codec");
+  }
+}
+
+function knownCodec(name: string): UpdateCodec {
+  try {
+    return codecOf(name);
+  } catch (cause) {
+    const known = [...codecFamilies.keys()].join(", ");
+    throw new FedLoraError("directive-unknown", `codec "${name}" is not one of ${known}, which this client knows`, {
+      cause,
+    });
   }
 }
 

@@ -4,7 +4,6 @@ import {
   firstNonFinite,
   shapesEqual,
   toFloat32,
-  toStateDict,
   type PlanInstructions,
   type StateDict,
   type TensorSpec,
@@ -24,15 +23,15 @@ export function computeUpdate(instructions: PlanInstructions, start: StateDict, 
     const message = `training left a value that is not finite in "${name}" at index ${index}`;
     throw new FedLoraError("update-not-finite", message, { details: { tensor: name, index: String(index) } });
   }
-  const codec = codecOf(instructions.codec);
-  const uploaded = instructions.roles.filter((role) => role.uploaded);
-  return toStateDict(
-    uploaded.flatMap(({ spec }) => {
-      const values = valuesOf(trained, spec, "training");
-      if (instructions.updateForm === "value") return codec.encode(spec, values);
-      return codec.encode(spec, subtract(values, valuesOf(start, spec, "the start of the round")));
-    }),
-  );
+  const uploaded = instructions.roles.filter((role) => role.uploaded).map(({ spec }) => spec);
+  const byName = new Map(uploaded.map((spec) => [spec.name, spec]));
+  return codecOf(instructions.codec).encode(uploaded, (name) => {
+    const spec = byName.get(name);
+    if (spec === undefined) throw new FedLoraError("internal", `the codec asked for "${name}"`);
+    const values = valuesOf(trained, spec, "training");
+    if (instructions.updateForm === "value") return values;
+    return subtract(values, valuesOf(start, spec, "the start of the round"));
+  });
 }
 
 function valuesOf(state: StateDict, { name, shape }: TensorSpec, where: string): Float32Array {

@@ -77,7 +77,10 @@ export interface EngineBackend {
 }
 
 export interface OptimizerSettings {
-  readonly kind: "adamw";
+  /** AdamW, or plain SGD with `momentum` (then betas and epsilon do nothing). */
+  readonly kind: "adamw" | "sgd";
+  /** Default 0. */
+  readonly momentum?: number;
   readonly beta1: number;
   readonly beta2: number;
   readonly epsilon: number;

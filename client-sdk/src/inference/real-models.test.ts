@@ -78,6 +78,8 @@ describe.skipIf(storiesFolder === undefined)("stories260K (skipped without ../sh
       targetModules: ["q_proj"],
       layers: [0],
       rankPattern: {},
+      variant: "lora" as const,
+      init: { kind: "seeded" as const },
       alphaPattern: {},
     };
     const name = (part: string): string => `base_model.model.model.layers.0.self_attn.q_proj.lora_${part}.weight`;

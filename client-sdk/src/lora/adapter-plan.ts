@@ -17,7 +17,7 @@ export interface AdapterPlan {
   readonly adapted: readonly AdaptedModule[];
   /** Heads held in full, by canonical name. */
   readonly modulesToSave: readonly string[];
-  /** alpha / rank (alpha / sqrt(rank) with rank-stabilised scaling) per adapted module. */
+  /** Per adapted module, the run's alpha / rank (or / sqrt(rank)), whatever rank this client holds: a prefix of a factor means the same for all. */
   readonly scalings: Readonly<Record<string, number>>;
   /** Names of the trained tensors, by what they are: their learning rates differ. */
   readonly trained: ReadonlyMap<string, "lora-a" | "lora-b" | "head">;
@@ -48,7 +48,7 @@ export function planAdapter(
 
   const adapted: AdaptedModule[] = [];
   const scalings: Record<string, number> = {};
-  for (const { name, dIn, dOut, alpha } of resolved.modules) {
+  for (const { name, dIn, dOut, scaling } of resolved.modules) {
     const keys = loraKeys(name);
     const a = take(keys.a, "lora-a");
     const b = take(keys.b, "lora-b");
@@ -58,7 +58,7 @@ export function planAdapter(
     assertShape(a, [rank, dIn]);
     assertShape(b, [dOut, rank]);
     adapted.push({ name, rank, trained: trained.has(keys.a) || trained.has(keys.b) });
-    scalings[name] = alpha / (resolved.rslora ? Math.sqrt(rank) : rank);
+    scalings[name] = scaling;
   }
   const modulesToSave: string[] = [];
   for (const { name, dIn, dOut, bias } of resolved.heads) {

@@ -55,6 +55,7 @@ export async function trainAdapter(
     scalings: adapter.scalings,
     optimizer: {
       kind: optimizer.kind,
+      momentum: optimizer.momentum,
       beta1: optimizer.beta1,
       beta2: optimizer.beta2,
       epsilon: optimizer.epsilon,
@@ -140,7 +141,7 @@ async function takeStep(
     slot,
     learningRates: learningRates(training.optimizer, adapter.trained, factor),
     maxGradNorm: training.maxGradNorm ?? undefined,
-    proximalMu: instructions.directives.at(-1)?.mu,
+    proximalMu: instructions.directives.find((directive) => directive.kind === "proximal")?.mu,
   });
   return { loss, stepMs };
 }

@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import { compileMethod, runPasses } from "@fedlora/aggregators";
+import type { AggregationResult } from "@fedlora/aggregators";
 import { FedLoraError, readSafetensors, writeSafetensors } from "@fedlora/core";
 import type { StateDict } from "@fedlora/core";
 import type { AggregationJob, AggregationOutcome } from "./aggregation.js";
+import { FileSink } from "./file-sink.js";
 import { UpdateReader, verifyBlob } from "./update-reader.js";
 
 /**
@@ -11,16 +13,22 @@ import { UpdateReader, verifyBlob } from "./update-reader.js";
  * number of updates. Errors are those of `AggregationRunner.run`.
  */
 export function aggregateRound(job: AggregationJob): AggregationOutcome {
-  const { spec, adapterLayout, round, phase, state, baseVersion, updates } = job;
-  const method = compileMethod({ spec, adapterLayout });
+  const { spec, adapterLayout, scalings, round, phase, state, baseVersion, updates } = job;
+  const method = compileMethod({ spec, adapterLayout, scalings });
   assertUpdates(job);
   for (const update of updates) verifyBlob(update);
 
   const global = readGlobal(job);
   const reader = new UpdateReader(adapterLayout);
-  const result = runPasses(method.aggregate({ round, phase, state, global, baseVersion }), (visit) => {
-    for (const update of updates) reader.visit(update, visit);
-  });
+  const sink = new FileSink(job.deltaPath);
+  let result: AggregationResult;
+  try {
+    result = runPasses(method.aggregate({ round, phase, state, global, baseVersion, sink }), (visit) => {
+      for (const update of updates) reader.visit(update, visit);
+    });
+  } finally {
+    sink.close();
+  }
   if (result.kind === "refused") return result;
   return {
     kind: "adapter",

@@ -10,6 +10,8 @@ export interface AggregationJob {
   readonly spec: RunSpec;
   /** Every adapter tensor at full rank (PEFT names, F32), in canonical order. */
   readonly adapterLayout: TensorLayout;
+  /** Scaling of each adapted module, by name. */
+  readonly scalings: Readonly<Record<string, number>>;
   readonly round: RoundNumber;
   /** `method.phase(state, round)`. */
   readonly phase: string;
@@ -20,6 +22,8 @@ export interface AggregationJob {
   readonly baseVersion: number;
   /** The accepted updates; their order changes no bit of the result. */
   readonly updates: readonly UpdateFile[];
+  /** Where a base delta is written, as a safetensors file; the file is made only if the method edits the base. */
+  readonly deltaPath: string;
 }
 
 /** A blob as a local file: `path` is `BlobStore.path(id)`. */
@@ -32,6 +36,12 @@ export interface UpdateFile extends BlobFile {
   /** The plan id: unique per update, names it in errors. */
   readonly id: string;
   readonly clientId: ClientId;
+  /** What the update holds: its uploaded tensors decoded, in the client's shapes, and the codec that they travelled in. */
+  readonly layout: TensorLayout;
+  readonly codec: string;
+  readonly numSteps: number;
+  readonly staleness: number;
+  readonly receivedLoss: number | undefined;
   /** Unnormalised: `updateWeight(spec.weighting, numExamples)` times the intake rule's `staleWeight`; finite, >= 0. */
   readonly weight: number;
   readonly numExamples: number;

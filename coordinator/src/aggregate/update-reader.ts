@@ -51,8 +51,9 @@ export class UpdateReader {
     try {
       const header = this.#header(fd, update);
       const tensor = (name: string): Float32Array => this.#tensor(fd, update, header, name);
-      const { id, clientId, weight, numExamples } = update;
-      visit({ id, clientId, weight, numExamples, tensor });
+      const shape = (name: string): readonly number[] | undefined => header.tensors.get(name)?.shape;
+      const { id, clientId, weight, numExamples, numSteps, staleness, receivedLoss } = update;
+      visit({ id, clientId, weight, numExamples, numSteps, staleness, receivedLoss, shape, tensor });
     } finally {
       closeSync(fd);
     }

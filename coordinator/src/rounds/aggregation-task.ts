@@ -48,6 +48,7 @@ async function aggregate(driver: RunDriver, signal: AbortSignal): Promise<Aggreg
       {
         spec: context.spec,
         adapterLayout: context.layout,
+        scalings: context.scalings,
         round: state.round,
         phase: state.methodPhase,
         state: methodState,

@@ -1,11 +1,21 @@
-import { clientMismatch } from "@fedlora/aggregators";
+import { clientMismatch, leadingBlocks } from "@fedlora/aggregators";
 import type { ClientCapability, ClientInstruction, MethodRunState } from "@fedlora/aggregators";
-import { canonicalBytes, canonicalJson, planSafetensors, readSafetensors, writeSafetensors } from "@fedlora/core";
+import {
+  canonicalBytes,
+  canonicalJson,
+  codecOf,
+  FedLoraError,
+  planSafetensors,
+  readSafetensors,
+  toFloat32,
+  writeSafetensors,
+} from "@fedlora/core";
 import type { BlobId, PlanId, PlanInstructions, PlanKind, StateDict, TensorLayout } from "@fedlora/core";
 
 import type { BlobStore } from "../storage/storage.js";
 import type { BlobKeeper } from "./blob-keeper.js";
 import { decodeMethodState } from "./method-state-file.js";
+import { planRanks } from "./plan-ranks.js";
 import type { PresentClient } from "./presence.js";
 import type { RunContext } from "./run-context.js";
 import type { BlobRef, IssuedPlan } from "./run-events.js";
@@ -66,7 +76,7 @@ export class PlanFactory {
   /** Whether the client can do what the method would ask of it in the round that was loaded last. */
   canFulfil(client: PresentClient): boolean {
     if (this.#round === undefined) return true;
-    const capability = capabilityOf(client);
+    const capability = capabilityOf(this.#context, client);
     const { methodPhase, methodState } = this.#round;
     const instruction = this.#context.method.prepare(methodPhase, methodState, capability);
     return clientMismatch(capability, instruction, this.#context.spec.codec) === undefined;
@@ -86,7 +96,7 @@ export class PlanFactory {
     }
     const plans: IssuedPlan[] = [];
     for (const client of clients) {
-      const instruction = this.#context.method.prepare(methodPhase, methodState, capabilityOf(client));
+      const instruction = this.#context.method.prepare(methodPhase, methodState, capabilityOf(this.#context, client));
       const prepared = await this.#prepare(state, instruction);
       plans.push({
         planId: this.#planId(state),
@@ -100,8 +110,8 @@ export class PlanFactory {
 
   /** Lets go of the blobs of the last round; plans that were issued keep theirs by being named in the state. */
   reset(): void {
-    for (const { instructions, download } of this.#prepared.values()) {
-      this.#keeper.unpin([instructions.id, download.id]);
+    for (const { instructions, download, frozen } of this.#prepared.values()) {
+      this.#keeper.unpin([instructions, download, ...frozen].map(({ id }) => id));
     }
     this.#prepared = new Map();
     this.#preparedFor = "";
@@ -122,22 +132,31 @@ export class PlanFactory {
       roles: instruction.roles,
       updateForm: instruction.updateForm,
       uploadLayout: rule.layout,
-      codec: spec.codec,
+      codec: instruction.codec ?? spec.codec,
+      downloadCodec: instruction.downloadCodec,
+      errorFeedback: spec.errorFeedback && codecOf(instruction.codec ?? spec.codec).isLossy ? true : undefined,
       directives: instruction.directives,
       keepOptimizerState: instruction.keepOptimizerState,
       seed: spec.training.seed,
       rounds: spec.rounds,
     };
-    const projected = method.projectFor(instruction, await this.#loadGlobal(state.adapter));
-    const frozen: BlobRef[] = [];
-    for (const id of instruction.frozen) frozen.push({ id, size: await this.#blobs.size(id) });
-    const stored = await this.#keeper.put(canonicalBytes(instructions));
-    const download = await this.#keeper.put(writeSafetensors(projected)).catch((thrown: unknown) => {
-      this.#keeper.unpin([stored.id]);
+    const { methodState } = await this.load(state);
+    const global = await this.#loadGlobal(state.adapter);
+    const files = [
+      canonicalBytes(instructions),
+      writeSafetensors(encodeDownload(instruction, method.projectFor(instruction, global, methodState))),
+      ...frozenFile(instruction, global),
+    ];
+    const stored: BlobRef[] = [];
+    try {
+      for (const file of files) stored.push(await this.#keeper.put(file));
+    } catch (thrown) {
+      this.#keeper.unpin(stored.map(({ id }) => id));
       throw thrown;
-    });
+    }
+    const [instructionsRef, download, ...frozen] = stored as [BlobRef, BlobRef, ...BlobRef[]];
     const prepared = {
-      instructions: stored,
+      instructions: instructionsRef,
       download,
       frozen,
       uploadBytes: maxUploadBytes(rule.layout),
@@ -162,9 +181,27 @@ export class PlanFactory {
   }
 }
 
-function capabilityOf({ clientId, capability }: PresentClient): ClientCapability {
+function capabilityOf(context: RunContext, { clientId, capability }: PresentClient): ClientCapability {
   const { maxRank, directives, codecs } = capability;
-  return { clientId, maxRank, directives, codecs };
+  return { clientId, maxRank, ranks: planRanks(context, maxRank), directives, codecs };
+}
+
+/** The download as it travels. */
+function encodeDownload({ roles, downloadCodec }: ClientInstruction, projected: StateDict): StateDict {
+  if (downloadCodec === undefined) return projected;
+  const layout = roles.filter((role) => role.downloaded).map(({ spec }) => spec);
+  return codecOf(downloadCodec).encode(layout, (name) => {
+    const tensor = projected.get(name);
+    if (tensor === undefined) throw new FedLoraError("internal", `the method projects no "${name}"`);
+    return toFloat32(tensor);
+  });
+}
+
+/** What the client never trains, downloads by round or keeps: one file, the same bytes for as long as nothing changes. */
+function frozenFile({ roles }: ClientInstruction, global: StateDict): Uint8Array[] {
+  const frozen = roles.filter(({ trained, downloaded, keep }) => !trained && !downloaded && keep === "none");
+  if (frozen.length === 0) return [];
+  return [writeSafetensors(leadingBlocks(frozen, global))];
 }
 
 /** A file of exactly the layout, with room for metadata. */

@@ -9,6 +9,8 @@ export interface RunContext {
   readonly manifest: ModelManifest;
   readonly adapter: ResolvedAdapter;
   readonly layout: TensorLayout;
+  /** Scaling of each adapted module, by name. */
+  readonly scalings: Readonly<Record<string, number>>;
   readonly method: Method;
 }
 
@@ -16,5 +18,7 @@ export interface RunContext {
 export function createRunContext(spec: RunSpec, manifest: ModelManifest, methods: MethodRegistry): RunContext {
   const adapter = resolveAdapter(spec.adapter, manifest, spec.task);
   const layout = adapterLayout(adapter);
-  return { spec, manifest, adapter, layout, method: compileMethod({ spec, adapterLayout: layout }, methods) };
+  const scalings = Object.fromEntries(adapter.modules.map(({ name, scaling }) => [name, scaling]));
+  const method = compileMethod({ spec, adapterLayout: layout, scalings }, methods);
+  return { spec, manifest, adapter, layout, scalings, method };
 }

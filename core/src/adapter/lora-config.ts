@@ -76,6 +76,16 @@ export const headKeys = (module: string): { readonly weight: string; readonly bi
   bias: `base_model.model.${module}.bias`,
 });
 
+/**
+ * Keys of a change to a module's frozen weight W [dOut, dIn] in a base delta's safetensors file: the pair a [rho, dIn] and
+ * b [dOut, rho] adds b a, the scaling folded in; `dense` [dOut, dIn] is added as it is.
+ */
+export const baseDeltaKeys = (module: string): { readonly a: string; readonly b: string; readonly dense: string } => ({
+  a: `base_model.model.${module}.delta_A.weight`,
+  b: `base_model.model.${module}.delta_B.weight`,
+  dense: `base_model.model.${module}.delta.weight`,
+});
+
 /** Every tensor of the adapter, F32, by PEFT's names, in canonical order. */
 export function adapterLayout({ modules, heads }: Pick<ResolvedAdapter, "modules" | "heads">): TensorLayout {
   const spec = (name: string, ...shape: number[]): TensorSpec => ({ name, dtype: "F32", shape });

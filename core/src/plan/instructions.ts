@@ -8,8 +8,20 @@ import type { PlanInstructions } from "./round-plan.js";
 
 const maxBytes = 16 * 1024 * 1024;
 
+const version = z.literal(1);
 const directiveSchema = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.literal("proximal"), version: z.literal(1), mu: z.number().positive() }),
+  z.strictObject({ kind: z.literal("proximal"), version, mu: z.number().positive() }),
+  z.strictObject({ kind: z.literal("control-variate"), version }),
+  z.strictObject({
+    kind: z.literal("rank-penalty"),
+    version,
+    lambda: z.number().min(0),
+    gamma: z.number().gt(0).lt(1),
+  }),
+  z.strictObject({ kind: z.literal("warm-up"), version, steps: z.int().min(1) }),
+  z.strictObject({ kind: z.literal("gradient-sketch"), version, examples: z.int().min(1) }),
+  z.strictObject({ kind: z.literal("activation-sketch"), version, examples: z.int().min(1) }),
+  z.strictObject({ kind: z.literal("received-loss"), version, examples: z.int().min(1) }),
 ]);
 
 const roleSchema = z.strictObject({
@@ -30,6 +42,8 @@ const instructionsSchema: z.ZodType<PlanInstructions> = z
     updateForm: z.enum(["delta", "value", "sketch", "control", "mask"]),
     uploadLayout: tensorLayoutSchema,
     codec: z.string().min(1).max(64),
+    downloadCodec: z.string().min(1).max(64).optional(),
+    errorFeedback: z.boolean().optional(),
     directives: z.array(directiveSchema).max(16),
     keepOptimizerState: z.boolean(),
     seed: z

@@ -6,6 +6,14 @@ import type { Directive } from "./directive.js";
 
 export type PlanKind = "train" | "evaluate";
 
+/** One change to the base weights: a safetensors file with the tensors of `baseDeltaKeys`, F32, F16 or BF16. */
+export interface BaseDeltaLink {
+  readonly fromVersion: number;
+  /** Above `fromVersion`. */
+  readonly toVersion: number;
+  readonly blob: BlobId;
+}
+
 /**
  * What one client is asked to do in one round: an envelope of hashes, under 16 KiB on the wire. Everything large is a blob.
  */
@@ -19,6 +27,11 @@ export interface RoundPlan {
   readonly baseModelHash: BaseModelHash;
   /** Version of the base weights (methods that edit the base count it up); 0 = as downloaded. */
   readonly baseVersion: number;
+  /**
+   * The changes, oldest first and without a gap, that lead to `baseVersion` from the version that the client says it has,
+   * or from 0. Absent: none.
+   */
+  readonly baseDeltas?: readonly BaseDeltaLink[] | undefined;
   /** `PlanInstructions` as canonical JSON; equal for all clients with the same instructions, so it is cached by hash. */
   readonly instructions: BlobId;
   /** safetensors of the tensors whose role says `downloaded`. */
@@ -40,9 +53,14 @@ export interface PlanInstructions {
   readonly training: TrainingSpec;
   readonly roles: TensorRoles;
   readonly updateForm: UpdateForm;
-  /** Exactly what the update's safetensors must hold, in canonical order. */
+  /** Exactly what the update's safetensors must hold, in canonical order: `codec.encodedLayout` of the uploaded roles. */
   readonly uploadLayout: TensorLayout;
+  /** Of the update; see `codecOf`. */
   readonly codec: string;
+  /** Of the round's download; absent: f32. */
+  readonly downloadCodec?: string | undefined;
+  /** Whether the client adds what the codec lost to its next update of the run (lossy codecs); absent: no. */
+  readonly errorFeedback?: boolean | undefined;
   readonly directives: readonly Directive[];
   /** Whether the optimizer's moments are kept from round to round. */
   readonly keepOptimizerState: boolean;

@@ -38,6 +38,47 @@ export const taskSchema = z.discriminatedUnion("kind", [
   }),
 ]);
 
+const initExamples = positiveInt.max(1_000_000);
+const initSchema = z.discriminatedUnion("kind", [
+  z.strictObject({
+    kind: z.literal("seeded").describe("A Kaiming-uniform, B zero, from the training seed and each tensor's name."),
+  }),
+  z.strictObject({
+    kind: z
+      .literal("gradient")
+      .describe("LoRA-SB: from the clients' gradient sketches, in round 1, which trains nothing; latent adapters."),
+    examples: initExamples.default(128).describe("Examples per client for the gradient; at least 1, default 128."),
+    step: z
+      .number()
+      .positive()
+      .max(1)
+      .default(5e-4)
+      .describe("Size of the simulated first step, lr / (warm-up share x steps); above 0, at most 1, default 5e-4."),
+    sign: z
+      .boolean()
+      .default(true)
+      .describe("Take the signs of the gradient, as AdamW's first step does; default true."),
+  }),
+  z.strictObject({
+    kind: z
+      .literal("activation")
+      .describe("EVA: A from the main directions of the modules' inputs, by subspace iteration over the clients."),
+    examples: initExamples.default(128).describe("Examples per client; at least 1, default 128."),
+    iterations: positiveInt.max(20).default(3).describe("Rounds spent, which train nothing; 1 to 20, default 3."),
+  }),
+  z.strictObject({
+    kind: z.literal("file").describe("An adapter made beforehand, such as PiSSA's, given when the run is created."),
+    hash: z
+      .string()
+      .regex(/^[0-9a-f]{64}$/)
+      .describe("Content hash of the adapter's safetensors file, 64 hex digits."),
+    subtracted: z
+      .boolean()
+      .default(false)
+      .describe("PiSSA: the adapter's starting product is subtracted from the base weights; default false."),
+  }),
+]);
+
 export const adapterSchema = z
   .strictObject({
     rank: positiveInt.max(256).describe("LoRA rank r of every adapted module; 1 to 256. No default."),
@@ -46,6 +87,13 @@ export const adapterSchema = z
       .positive()
       .optional()
       .describe("LoRA alpha; scaling is alpha / rank, or alpha / sqrt(rank) with rslora. Above 0; default: 2 x rank."),
+    variant: z
+      .enum(["lora", "latent", "vera"])
+      .default("lora")
+      .describe(
+        "Form of the adapter: lora B A; latent B R A with frozen B and A and a trained R (LoRA-XS, LoRA-SB); vera diag(b) B diag(d) A with frozen shared B and A; default lora.",
+      ),
+    init: initSchema.prefault({ kind: "seeded" }).describe("How the adapter of round 0 is made; default seeded."),
     rslora: z.boolean().default(false).describe("Rank-stabilised scaling (alpha / sqrt(rank)); default false."),
     dropout: z
       .number()
@@ -103,7 +151,11 @@ export const trainingSchema = z
       .describe("Micro-batches per optimizer step; 1 to 1024, default 1."),
     optimizer: z
       .strictObject({
-        kind: z.literal("adamw").default("adamw").describe("AdamW (Loshchilov and Hutter 2019); default adamw."),
+        kind: z
+          .enum(["adamw", "sgd"])
+          .default("adamw")
+          .describe("adamw (Loshchilov and Hutter 2019), or sgd, plain or with momentum; default adamw."),
+        momentum: z.number().min(0).lt(1).default(0).describe("Momentum of sgd; 0 to below 1, default 0."),
         learningRate: z
           .number()
           .positive()
@@ -157,6 +209,15 @@ export const trainingSchema = z
       })
       .prefault({})
       .describe("How the learning rate moves."),
+    proximalMu: z
+      .number()
+      .positive()
+      .optional()
+      .describe("FedProx: weight of the pull to the received adapter, (mu / 2) x distance^2; above 0, default: unset."),
+    controlVariates: z
+      .boolean()
+      .default(false)
+      .describe("SCAFFOLD: correct the clients' drift by control variates; needs sgd without momentum; default false."),
     maxGradNorm: z
       .number()
       .positive()
@@ -178,6 +239,40 @@ export const trainingSchema = z
     path: ["localEpochs"],
     error: "give localSteps or localEpochs, not both",
   });
+
+const serverRate = (value: number) =>
+  z.number().positive().max(100).default(value).describe(`Server learning rate; above 0, default ${value}.`);
+const serverBeta = (value: number, what: string) =>
+  z.number().min(0).lt(1).default(value).describe(`Decay of the ${what} moment; 0 to below 1, default ${value}.`);
+const serverTau = z.number().positive().default(1e-3).describe("Added to the root; above 0, default 1e-3.");
+const serverOptimizerSchema = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("none").describe("The aggregated change is added as it is.") }),
+  z.strictObject({
+    kind: z.literal("fedavgm").describe("Server momentum (Hsu et al. 2019)."),
+    learningRate: serverRate(1),
+    momentum: z.number().min(0).lt(1).default(0.9).describe("Momentum; 0 to below 1, default 0.9."),
+  }),
+  z.strictObject({
+    kind: z.literal("fedadagrad").describe("Reddi et al. 2021."),
+    learningRate: serverRate(0.1),
+    beta1: serverBeta(0, "first"),
+    tau: serverTau,
+  }),
+  z.strictObject({
+    kind: z.literal("fedadam").describe("Reddi et al. 2021, without bias correction."),
+    learningRate: serverRate(0.1),
+    beta1: serverBeta(0.9, "first"),
+    beta2: serverBeta(0.99, "second"),
+    tau: serverTau,
+  }),
+  z.strictObject({
+    kind: z.literal("fedyogi").describe("Reddi et al. 2021."),
+    learningRate: serverRate(0.01),
+    beta1: serverBeta(0.9, "first"),
+    beta2: serverBeta(0.99, "second"),
+    tau: serverTau,
+  }),
+]);
 
 export const runSpecSchema = z
   .strictObject({
@@ -292,7 +387,47 @@ export const runSpecSchema = z
       })
       .prefault({})
       .describe("What an update may hold."),
-    codec: z.enum(["f32", "f16", "bf16"]).default("f32").describe("Element type of updates on the wire; default f32."),
+    codec: z
+      .string()
+      .regex(/^(f32|f16|bf16|int8(:[1-9][0-9]{0,4})?|topk:(0?\.[0-9]{1,6}|1))$/)
+      .default("f32")
+      .describe(
+        "Coding of updates on the wire: f32, f16, bf16, int8:BLOCK (values per scale, default 64), topk:DENSITY (share of values kept, 0.000001 to 1); default f32.",
+      ),
+    errorFeedback: z
+      .boolean()
+      .default(true)
+      .describe("With int8 and topk, clients add what coding lost to their next update; default true."),
+    rankPlan: z
+      .discriminatedUnion("kind", [
+        z.strictObject({ kind: z.literal("uniform").describe("Every client trains the adapter's full rank.") }),
+        z.strictObject({
+          kind: z
+            .literal("capability")
+            .describe("A client trains the largest power of two that its own rank limit and the adapter's rank allow."),
+        }),
+      ])
+      .prefault({ kind: "uniform" })
+      .describe("Which rank each client trains; default uniform."),
+    serverOptimizer: serverOptimizerSchema
+      .prefault({ kind: "none" })
+      .describe("What the coordinator does with the aggregated change (FedOpt); default none: adds it."),
+    policy: z
+      .discriminatedUnion("kind", [
+        z.strictObject({ kind: z.literal("synchronous").describe("A round ends with its cohort's updates.") }),
+        z.strictObject({
+          kind: z.literal("buffered").describe("FedBuff: a round ends with every `bufferSize` updates, stale ones too."),
+          bufferSize: positiveInt.max(100_000).describe("Updates per round; 1 to 100000. No default."),
+          maxStaleness: z
+            .int()
+            .min(0)
+            .max(1000)
+            .default(10)
+            .describe("Oldest update that counts, in rounds; 0 to 1000, default 10."),
+        }),
+      ])
+      .prefault({ kind: "synchronous" })
+      .describe("When a round ends; default synchronous."),
     keepUpdates: z
       .boolean()
       .default(false)
@@ -314,3 +449,5 @@ export type RunSpec = z.output<typeof runSpecSchema>;
 export type TaskSpec = z.output<typeof taskSchema>;
 export type AdapterSpec = z.output<typeof adapterSchema>;
 export type TrainingSpec = z.output<typeof trainingSchema>;
+export type InitSpec = z.output<typeof initSchema>;
+export type ServerOptimizerSpec = z.output<typeof serverOptimizerSchema>;

@@ -21,6 +21,8 @@ export interface UpdateMetrics {
   /** Evaluation of the received global adapter on the client's held-out data, where the plan asks for it. */
   readonly evaluation: EvaluationCounts | undefined;
   readonly trainMs: number;
+  /** Mean loss of the received model, in nats, where the directive `received-loss` asks for it. */
+  readonly receivedLoss?: number | undefined;
 }
 
 /** The coordinator's signed word that an update counts. Verifies with the coordinator's Ed25519 key over `receiptBytes`. */

@@ -2,6 +2,7 @@ import { FedLoraError, toStateDict } from "@fedlora/core";
 import type { StateDict, Tensor } from "@fedlora/core";
 import type { OptimizerSettings } from "../engine.js";
 import { adamwStep } from "./adamw.js";
+import { sgdStep } from "./sgd.js";
 import type { AdamWTensor } from "./adamw.js";
 import { toFloats, toTensor } from "./host-floats.js";
 
@@ -16,7 +17,7 @@ interface Tracked extends AdamWTensor {
   readonly parameter: Parameter;
 }
 
-/** AdamW over named parameters with one step count; its state can be kept from round to round. */
+/** AdamW or SGD over named parameters with one step count; its state (for SGD the momentum, as the first moment) can be kept from round to round. */
 export class Optimizer {
   readonly #settings: OptimizerSettings;
   readonly #tracked = new Map<string, Tracked>();
@@ -42,7 +43,12 @@ export class Optimizer {
     for (const { tracked, rate } of updates) {
       // Only matrices decay: biases would be pulled to zero for no gain.
       const weightDecay = tracked.parameter.shape.length > 1 ? this.#settings.weightDecay : 0;
-      adamwStep(tracked, tracked.parameter.gradient, { ...this.#settings, weightDecay }, rate, this.#steps);
+      const settings = { ...this.#settings, weightDecay };
+      if (settings.kind === "sgd") {
+        sgdStep(tracked.values, tracked.expAvg, tracked.parameter.gradient, settings, rate);
+      } else {
+        adamwStep(tracked, tracked.parameter.gradient, settings, rate, this.#steps);
+      }
     }
   }
 
