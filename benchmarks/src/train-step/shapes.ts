@@ -32,7 +32,7 @@ export const shapes: Readonly<Record<ShapeName, ModelShape>> = {
     },
     batch: 8,
     length: 128,
-    gflopsPerStep: 47.1,
+    gflopsPerStep: 40.5,
     targets: /\.self\.(query|value)$/,
   },
   "decoder-30": {

@@ -33,6 +33,8 @@ export interface ArtifactRequest {
   readonly dropout: boolean;
   /** Rank capacity of a base delta entering as a low-rank input pair per adapted module; 0: none. */
   readonly baseDeltaRank: number;
+  /** Modules that are not adapted and have such a pair all the same, by canonical name; absent: none. */
+  readonly baseDeltaModules?: readonly string[];
 }
 
 export type InputRole =
@@ -43,8 +45,8 @@ export type InputRole =
   | "position" /** [B] I32: the position whose logits `generate` returns */
   | "adapter" /** a LoRA or saved-module tensor, F32; with a leading batch dimension in per-example mode */
   | "scaling" /** [] F32 per adapted module */
-  | "dropout-mask" /** [B, T, dIn] ([B, dIn] outside the layers) F32: 0, or 1 / (1 - p), per adapted module */
-  | "base-delta"; /** A [rank, dIn] and B [dOut, rank] F32 per adapted module: the base weight counts as W + B A */
+  | "dropout-mask" /** [B, T, dIn] ([B, dIn] for a module that sees one row per text) F32: 0, or 1 / (1 - p), per adapted module */
+  | "base-delta"; /** A [rank, dIn] and B [dOut, rank] F32 per module: the base weight counts as W + B A */
 
 export interface ArtifactInput {
   readonly name: string;

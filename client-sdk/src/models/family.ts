@@ -30,6 +30,8 @@ export interface FamilyDescription {
   readonly heads: readonly HeadModule[];
   /** Canonical weights that the forward pass reads; dtype is what the graph uses (F32). */
   readonly weights: readonly TensorSpec[];
+  /** Modules of the layers that see one row per text in a classification, [B, dIn], because nothing else is read. */
+  readonly pooledModules?: readonly string[];
 }
 
 export interface ForwardContext {
@@ -49,7 +51,7 @@ export interface ForwardContext {
 }
 
 export interface ForwardResult {
-  /** [B * T, d] after the last norm. */
+  /** [B * T, d] after the last norm; [B, d] in a classification that reads one position. */
   readonly hidden: Value;
   /** sequence-classification: [B, numLabels]; causal-lm: undefined, the loss takes the hidden states and the head in chunks. */
   readonly logits: Value | undefined;

@@ -105,6 +105,12 @@ const cases: readonly OpCase[] = [
     run: (v) => ops.attention(v("q"), v("k"), v("v"), ops.additiveMask(v("mask"), true)),
   },
   {
+    name: "attention of one query",
+    trained: { q: [2, 2, 1, 3], k: [2, 2, 4, 3], v: [2, 2, 4, 3] },
+    fixed: { mask },
+    run: (v) => ops.attention(v("q"), v("k"), v("v"), ops.additiveMask(v("mask"), false)),
+  },
+  {
     name: "splitHeads and mergeHeads",
     trained: { x: [6, 4] },
     fixed: { c: [2, 2, 3, 2] },

@@ -59,7 +59,10 @@ export function declareInputs(request: ArtifactRequest, description: FamilyDescr
     adapterInput(names.bias, [dOut], null, true);
   }
   for (const adapted of request.adapted) {
-    inputs.push(...moduleInputs(request, moduleOf(description, adapted)));
+    inputs.push(...moduleInputs(request, description, moduleOf(description, adapted)));
+  }
+  for (const name of baseDeltaModules(request)) {
+    inputs.push(...baseDeltaInputs(request, findModule(description, name)));
   }
   return { inputs, trained };
 }
@@ -87,37 +90,59 @@ function dataInputs({ purpose, task, batch, length }: ArtifactRequest): Artifact
   return inputs;
 }
 
-function moduleInputs(request: ArtifactRequest, module: AdaptableModule): ArtifactInput[] {
-  const { batch, length, baseDeltaRank } = request;
+/** Rows per text that a module sees: one outside the layers, and where a classification reads no other. */
+export function rowsPerText(request: ArtifactRequest, description: FamilyDescription, module: AdaptableModule): number {
+  const isPooled =
+    request.task.kind === "sequence-classification" && description.pooledModules?.includes(module.name) === true;
+  return module.layer === null || isPooled ? 1 : request.length;
+}
+
+function moduleInputs(
+  request: ArtifactRequest,
+  description: FamilyDescription,
+  module: AdaptableModule,
+): ArtifactInput[] {
+  const { batch } = request;
   const { name } = module;
   const inputs: ArtifactInput[] = [
     { name: inputNames.scaling(name), role: "scaling", dtype: "F32", shape: [], tensor: name },
   ];
   if (request.dropout && request.purpose === "train") {
-    // A module outside the layers sees one row per example.
-    const rows = module.layer === null ? [batch] : [batch, length];
-    const shape = [...rows, module.dIn];
+    const rows = rowsPerText(request, description, module);
+    const shape = rows === 1 ? [batch, module.dIn] : [batch, rows, module.dIn];
     inputs.push({ name: inputNames.dropoutMask(name), role: "dropout-mask", dtype: "F32", shape, tensor: name });
-  }
-  if (baseDeltaRank > 0) {
-    const { a, b } = loraKeys(name);
-    const declare = (tensor: string, shape: readonly number[]): ArtifactInput => ({
-      name: inputNames.baseDelta(tensor),
-      role: "base-delta",
-      dtype: "F32",
-      shape,
-      tensor,
-    });
-    inputs.push(declare(a, [baseDeltaRank, module.dIn]), declare(b, [module.dOut, baseDeltaRank]));
   }
   return inputs;
 }
 
+/** Every module whose frozen weight counts with a low-rank pair of inputs. */
+export function baseDeltaModules(request: ArtifactRequest): readonly string[] {
+  if (request.baseDeltaRank === 0) return [];
+  return [...new Set([...request.adapted.map(({ name }) => name), ...(request.baseDeltaModules ?? [])])];
+}
+
+function baseDeltaInputs({ baseDeltaRank }: ArtifactRequest, module: AdaptableModule): ArtifactInput[] {
+  const { a, b } = loraKeys(module.name);
+  const declare = (tensor: string, shape: readonly number[]): ArtifactInput => ({
+    name: inputNames.baseDelta(tensor),
+    role: "base-delta",
+    dtype: "F32",
+    shape,
+    tensor,
+  });
+  return [declare(a, [baseDeltaRank, module.dIn]), declare(b, [module.dOut, baseDeltaRank])];
+}
+
 function moduleOf(description: FamilyDescription, adapted: AdaptedModule): AdaptableModule {
-  const module = description.modules.find((candidate) => candidate.name === adapted.name);
-  if (module === undefined) throw new FedLoraError("artifact-invalid", `the model has no module "${adapted.name}"`);
+  const module = findModule(description, adapted.name);
   if (!Number.isInteger(adapted.rank) || adapted.rank < 1) {
     throw new FedLoraError("artifact-invalid", `rank ${adapted.rank} of "${adapted.name}" must be an integer above 0`);
   }
+  return module;
+}
+
+function findModule(description: FamilyDescription, name: string): AdaptableModule {
+  const module = description.modules.find((candidate) => candidate.name === name);
+  if (module === undefined) throw new FedLoraError("artifact-invalid", `the model has no module "${name}"`);
   return module;
 }

@@ -22,7 +22,8 @@ export type BertConfig = z.output<typeof schema>;
 
 /**
  * BERT (Devlin et al. 2019) as Hugging Face's BertModel and BertForSequenceClassification: token type 0, dropout off in
- * the base model. A classifier is `classifier(tanh(pooler([CLS])))`.
+ * the base model. A classifier is `classifier(tanh(pooler([CLS])))`; it reads one position, so the last layer computes no
+ * other beyond the keys and values that this one attends to.
  */
 export const bertFamily: ModelFamily<BertConfig> = {
   name: "bert",
@@ -42,6 +43,7 @@ export const bertFamily: ModelFamily<BertConfig> = {
       modules,
       heads: [{ name: "classifier", kind: "linear", dIn: config.hidden_size, dOut: null }],
       weights: [...embeddingWeights(config), ...modules.flatMap(weightsOf), ...layerNormWeights(config)],
+      pooledModules: modules.filter((module) => seesFirstTokens(config, module)).map(({ name }) => name),
     };
   },
 
@@ -55,19 +57,29 @@ export const bertFamily: ModelFamily<BertConfig> = {
 
   forward(context, config): ForwardResult {
     const { ops, request } = context;
-    const { batch, length } = request;
     let x = embed(context, config);
     const mask = ops.additiveMask(context.attentionMask, false);
+    const isClassified = request.task.kind === "sequence-classification";
     for (let index = 0; index < config.num_hidden_layers; index++) {
-      x = context.layer(index, x, (input) => layer(context, config, index, input, mask));
+      const isPooled = isClassified && index === config.num_hidden_layers - 1;
+      x = context.layer(index, x, (input) => layer(context, config, index, { input, mask, isPooled }));
     }
-    if (request.task.kind === "embedding") return { hidden: x, logits: undefined, outputWeight: undefined };
-    const rows = ops.reshape(x, [batch, length, config.hidden_size]);
-    const first = ops.reshape(ops.slice(rows, [0, 0, 0], [batch, 1, -1]), [batch, config.hidden_size]);
-    const pooled = ops.tanh(context.linear("bert.pooler.dense", first));
+    if (!isClassified) return { hidden: x, logits: undefined, outputWeight: undefined };
+    const pooled = ops.tanh(context.linear("bert.pooler.dense", x));
     return { hidden: x, logits: context.linear("classifier", pooled), outputWeight: undefined };
   },
 };
+
+/** x [B * T, d] -> its rows of each text's first token, [CLS]: [B, d] */
+function firstTokens({ ops, request: { batch, length } }: ForwardContext, x: Value): Value {
+  const d = x.shape[1] ?? 0;
+  return ops.reshape(ops.slice(ops.reshape(x, [batch, length, d]), [0, 0, 0], [batch, 1, -1]), [batch, d]);
+}
+
+/** In the last layer of a classification only keys and values are of every token. */
+function seesFirstTokens(config: BertConfig, { name, layer }: AdaptableModule): boolean {
+  return layer === config.num_hidden_layers - 1 && !/\.self\.(key|value)$/.test(name);
+}
 
 /** [B * T, d] */
 function embed({ ops, request, tokens, weight }: ForwardContext, config: BertConfig): Value {
@@ -85,20 +97,27 @@ function embed({ ops, request, tokens, weight }: ForwardContext, config: BertCon
   );
 }
 
-function layer(context: ForwardContext, config: BertConfig, index: number, x: Value, mask: Value): Value {
+/** @returns [B * T, d]; [B, d] where `isPooled` asks for the first token of each text alone */
+function layer(
+  context: ForwardContext,
+  config: BertConfig,
+  index: number,
+  { input, mask, isPooled }: { readonly input: Value; readonly mask: Value; readonly isPooled: boolean },
+): Value {
   const { ops, request, weight } = context;
+  const x = isPooled ? firstTokens(context, input) : input;
   const prefix = `bert.encoder.layer.${index}`;
-  const linear = (name: string, input: Value): Value => context.linear(`${prefix}.${name}`, input);
-  const norm = (name: string, input: Value): Value =>
+  const linear = (name: string, value: Value): Value => context.linear(`${prefix}.${name}`, value);
+  const norm = (name: string, value: Value): Value =>
     ops.layerNorm(
-      input,
+      value,
       weight(`${prefix}.${name}.LayerNorm.weight`),
       weight(`${prefix}.${name}.LayerNorm.bias`),
       config.layer_norm_eps,
     );
-  const heads = (name: string): Value =>
-    ops.splitHeads(linear(`attention.self.${name}`, x), request.batch, config.num_attention_heads);
-  const attended = ops.mergeHeads(ops.attention(heads("query"), heads("key"), heads("value"), mask));
+  const heads = (name: string, value: Value): Value =>
+    ops.splitHeads(linear(`attention.self.${name}`, value), request.batch, config.num_attention_heads);
+  const attended = ops.mergeHeads(ops.attention(heads("query", x), heads("key", input), heads("value", input), mask));
   const middle = norm("attention.output", ops.add(linear("attention.output.dense", attended), x));
   const raw = linear("intermediate.dense", middle);
   const activated = config.hidden_act === "gelu" ? ops.gelu(raw) : ops.geluTanh(raw);

@@ -34,20 +34,21 @@ export function mergeHeads(x: Value): Value {
 }
 
 /**
- * softmax(q k^T / sqrt(headDim) + mask) v. q [B, heads, T, headDim]; k and v [B, kvHeads, T, headDim], where kvHeads
+ * softmax(q k^T / sqrt(headDim) + mask) v. q [B, heads, Q, headDim]; k and v [B, kvHeads, T, headDim], where kvHeads
  * divides heads (grouped-query attention, Ainslie et al. 2023): a group's query heads are stacked as more rows, so that
- * keys and values are never repeated. mask: see `additiveMask`. Result [B, heads, T, headDim].
+ * keys and values are never repeated. Q is T, or fewer positions where only they are asked for. mask: see `additiveMask`,
+ * of Q rows or one for all. Result [B, heads, Q, headDim].
  */
 export function attention(q: Value, k: Value, v: Value, mask: Value): Value {
-  const [batch, heads, length, headDim] = [size(q, 0), size(q, 1), size(q, 2), size(q, 3)];
-  const kvHeads = size(k, 1);
-  const rows = (heads / kvHeads) * length;
+  const [batch, heads, queryLength, headDim] = [size(q, 0), size(q, 1), size(q, 2), size(q, 3)];
+  const [kvHeads, keyLength] = [size(k, 1), size(k, 2)];
+  const rows = (heads / kvHeads) * queryLength;
   const grouped = (x: tf.Tensor): tf.Tensor => tf.reshape(x, [batch, kvHeads, rows, x.shape.at(-1) ?? 0]);
   const scale = 1 / Math.sqrt(headDim);
   return differentiable([q, k, v], () => {
     const queries = grouped(tf.mul(tensorOf(q), scale));
     const [keys, values] = [tensorOf(k), tensorOf(v)];
-    const scores = tf.reshape(product(queries, keys, { transposeB: true }), [batch, heads, length, length]);
+    const scores = tf.reshape(product(queries, keys, { transposeB: true }), [batch, heads, queryLength, keyLength]);
     const weights = grouped(tf.softmax(tf.add(scores, tensorOf(mask))));
     const output = product(weights, values);
     return {
