@@ -48,6 +48,8 @@ describe("a minimal spec", () => {
       adapter: {
         rank: 8,
         alpha: 16,
+        variant: "lora",
+        init: { kind: "seeded" },
         rslora: false,
         dropout: 0,
         targetModules: ["query", "value"],
@@ -64,6 +66,7 @@ describe("a minimal spec", () => {
         gradientAccumulation: 1,
         optimizer: {
           kind: "adamw",
+          momentum: 0,
           learningRate: 5e-4,
           loraPlusRatio: 1,
           beta1: 0.9,
@@ -72,6 +75,7 @@ describe("a minimal spec", () => {
           weightDecay: 0.01,
         },
         schedule: { kind: "constant", warmupSteps: 0 },
+        controlVariates: false,
         maxGradNorm: 1,
         memory: "plain",
         seed: 0,
@@ -80,6 +84,10 @@ describe("a minimal spec", () => {
       evaluation: { every: 1, metric: "loss" },
       limits: {},
       codec: "f32",
+      errorFeedback: true,
+      rankPlan: { kind: "uniform" },
+      serverOptimizer: { kind: "none" },
+      policy: { kind: "synchronous" },
       keepUpdates: false,
     });
   });
@@ -130,7 +138,8 @@ describe("a bad field is refused with path, got and allowed:", () => {
     [having("weighting", { kind: "by-size" }), "weighting.kind", /allowed are uniform, by-examples/],
     [having("model.hash", "abc"), "model.hash", /64 hex digits/],
     [having("name", "Spam!"), "name", /lower-case/],
-    [having("codec", "int8"), "codec", /allowed are f32, f16, bf16/],
+    [having("codec", "zip"), "codec", /got "zip": Coding of updates on the wire: f32, f16, bf16, int8:BLOCK/],
+    [having("codec", "topk:0.0"), "codec", /got "topk:0.0": .*share of values kept, 0\.000001 to 1/],
     [having("limits.maxUpdateNorm", Infinity), "limits.maxUpdateNorm", /got Infinity: .*above 0/],
     [null, "the run spec", /the run spec/],
     [[], "the run spec", /the run spec/],

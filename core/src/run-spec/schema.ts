@@ -389,7 +389,7 @@ export const runSpecSchema = z
       .describe("What an update may hold."),
     codec: z
       .string()
-      .regex(/^(f32|f16|bf16|int8(:[1-9][0-9]{0,4})?|topk:(0?\.[0-9]{1,6}|1))$/)
+      .regex(/^(f32|f16|bf16|int8(:[1-9][0-9]{0,4})?|topk:(0?\.(?!0+$)[0-9]{1,6}|1))$/)
       .default("f32")
       .describe(
         "Coding of updates on the wire: f32, f16, bf16, int8:BLOCK (values per scale, default 64), topk:DENSITY (share of values kept, 0.000001 to 1); default f32.",
