@@ -110,6 +110,8 @@ describe("what travels beside an update is refused", () => {
     [{ numSteps: -1 }, "update-metrics"],
     [{ trainLoss: NaN }, "update-metrics"],
     [{ trainMs: Infinity }, "update-metrics"],
+    [{ receivedLoss: NaN }, "update-metrics"],
+    [{ receivedLoss: -0.5 }, "update-metrics"],
     [{ evaluation: { count: 1, lossSum: NaN, confusion: [] } }, "update-metrics"],
   ])("%j by %s", (change, code) => {
     const check = (): void => assertUpdateMetrics(classifying(2), { ...good, ...change });

@@ -84,6 +84,7 @@ export function assertUpdateMetrics(task: TaskSpec, metrics: UpdateMetrics): voi
   assertCount("numSteps", metrics.numSteps);
   assertNumber("trainMs", metrics.trainMs);
   if (metrics.trainLoss !== undefined) assertNumber("trainLoss", metrics.trainLoss);
+  if (metrics.receivedLoss !== undefined) assertNumber("receivedLoss", metrics.receivedLoss);
   if (metrics.evaluation !== undefined) assertEvaluationCounts(task, metrics.evaluation);
 }
 

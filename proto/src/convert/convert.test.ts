@@ -216,6 +216,8 @@ test("metrics arrive exactly; bad numbers refuse the update and name the field",
     );
 
   expect(read({})).toEqual(metrics);
+  expect(read({ receivedLoss: 0.1 })).toEqual({ ...metrics, receivedLoss: 0.1 });
+  expect(codeOf(() => read({ receivedLoss: -1 }))).toBe("update-metrics");
   expect(
     metricsFromWire(
       commitFromWire(

@@ -47,6 +47,7 @@ export function metricsFromWire(wire: UpdateMetrics__Output): UpdateMetrics {
     trainLoss: wire.trainLoss === undefined ? undefined : metric(wire.trainLoss, "train_loss"),
     evaluation: wire.evaluation === null ? undefined : countsFromWire(wire.evaluation),
     trainMs: metric(wire.trainMs, "train_ms"),
+    ...(wire.receivedLoss === undefined ? {} : { receivedLoss: metric(wire.receivedLoss, "received_loss") }),
   };
 }
 
@@ -71,7 +72,7 @@ function metric(value: number, field: string, isAllowed: (value: number) => bool
 }
 
 export function metricsToWire(metrics: UpdateMetrics): WireMetrics {
-  const { trainLoss, evaluation } = metrics;
+  const { trainLoss, evaluation, receivedLoss } = metrics;
   return {
     numExamples: metrics.numExamples,
     numSteps: metrics.numSteps,
@@ -81,6 +82,7 @@ export function metricsToWire(metrics: UpdateMetrics): WireMetrics {
         ? null
         : { count: evaluation.count, lossSum: evaluation.lossSum, confusion: [...evaluation.confusion] },
     trainMs: metrics.trainMs,
+    ...(receivedLoss === undefined ? {} : { receivedLoss }),
   };
 }
 

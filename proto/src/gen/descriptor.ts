@@ -382,6 +382,11 @@ export const descriptor = {
                   "oneof": [
                     "trainLoss"
                   ]
+                },
+                "_receivedLoss": {
+                  "oneof": [
+                    "receivedLoss"
+                  ]
                 }
               },
               "fields": {
@@ -407,6 +412,13 @@ export const descriptor = {
                 "trainMs": {
                   "type": "double",
                   "id": 5
+                },
+                "receivedLoss": {
+                  "type": "double",
+                  "id": 6,
+                  "options": {
+                    "proto3_optional": true
+                  }
                 }
               }
             },

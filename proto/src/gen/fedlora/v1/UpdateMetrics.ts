@@ -9,7 +9,9 @@ export interface UpdateMetrics {
   'trainLoss'?: (number | string);
   'evaluation'?: (_fedlora_v1_EvaluationCounts | null);
   'trainMs'?: (number | string);
+  'receivedLoss'?: (number | string);
   '_trainLoss'?: "trainLoss";
+  '_receivedLoss'?: "receivedLoss";
 }
 
 export interface UpdateMetrics__Output {
@@ -18,5 +20,7 @@ export interface UpdateMetrics__Output {
   'trainLoss'?: (number);
   'evaluation': (_fedlora_v1_EvaluationCounts__Output | null);
   'trainMs': (number);
+  'receivedLoss'?: (number);
   '_trainLoss'?: "trainLoss";
+  '_receivedLoss'?: "receivedLoss";
 }
