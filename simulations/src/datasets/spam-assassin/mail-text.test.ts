@@ -27,3 +27,12 @@ test("HTML that calls itself plain text is read as HTML", async () => {
   );
   expect(text.body).toBe("Mortgage rates");
 });
+
+test.each([
+  ["Mailing-List: list zzzzteana@yahoogroups.com; contact a@yahoogroups.com", "a@b.example", "zzzzteana"],
+  ["X-BeenThere: Exmh-Users@example.com", "a@b.example", "exmh-users"],
+  ["Subject: news", "rssfeeds@b.example", "rssfeeds"],
+  ["Mailing-List: contact help@lists.example; run by ezmlm", "a@b.example", undefined],
+])("the list of a mail with %s from %s is %s", async (header, from, list) => {
+  expect((await readMail(mail(`From: ${from}\n${header}\n\nHello.`))).list).toBe(list);
+});

@@ -7,19 +7,21 @@ export interface Mailbox {
   readonly heldOut: readonly Mail[];
 }
 
-/** Which lists a member reads. Ham and spam that came through a list lie with its reader. */
+/**
+ * Which lists a member reads: talk, software, news, and the letters and newsletters that name no list. Ham and spam that
+ * came through a list lie with its reader.
+ */
 const readers: Readonly<Record<string, readonly string[]>> = {
   ada: ["fork", "irregulars", "board", "secprog", "bugtraq", "linux-secnews", "focus-virus"],
-  brendan: ["ilug", "social", "webdev", "iiu", "crackmice"],
-  chen: [
-    ...["rpm-zzzlist", "exmh-users", "exmh-workers", "sitescooper-talk", "webmake-talk", "updates", "freebsd-ports"],
+  brendan: [
+    ...["ilug", "social", "webdev", "iiu", "crackmice", "rpm-zzzlist", "exmh-users", "exmh-workers", "freebsd-ports"],
     ...["razor-users", "spamassassin-talk", "spamassassin-devel", "spamassassin-commits", "spamassassin-sightings"],
-    ...["spambayes", "spamcon-tools", "freshmeat-news"],
+    ...["spambayes", "spamcon-tools", "freshmeat-news", "sitescooper-talk", "webmake-talk", "updates"],
   ],
+  chen: ["rssfeeds", "zzzzteana"],
   dana: [],
 };
 
-/** Letters, newsletters and feeds: the ham that names no list, or none of these. */
 const readerOfTheRest = "dana";
 
 export const mailboxNames: readonly string[] = Object.keys(readers);
