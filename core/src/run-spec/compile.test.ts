@@ -17,6 +17,7 @@ const minimal = {
   rounds: 5,
   cohort: { size: 5 },
 };
+const latent = { ...minimal, adapter: { ...minimal.adapter, variant: "latent" } };
 const language = { ...minimal, task: { kind: "causal-lm" } };
 
 const refusalOf = (run: () => unknown): FedLoraError => {
@@ -30,7 +31,7 @@ const refusalOf = (run: () => unknown): FedLoraError => {
 };
 
 /** `minimal` with the value at a dotted path replaced. */
-function having(path: string, value: unknown, base: object = minimal): unknown {
+function having(path: string, value: unknown, base: object = minimal): object {
   const copy = structuredClone(base) as Record<string, unknown>;
   const keys = path.split(".");
   let at = copy;
@@ -38,6 +39,10 @@ function having(path: string, value: unknown, base: object = minimal): unknown {
   at[keys.at(-1)!] = value;
   return copy;
 }
+
+/** `minimal` with control variates and more of `training`. */
+const scaffold = (training: object): object => having("training", { controlVariates: true, ...training });
+const plainSgd = { optimizer: { kind: "sgd" } };
 
 describe("a minimal spec", () => {
   test("gets every default, those that depend on other fields included", () => {
@@ -100,6 +105,23 @@ describe("a minimal spec", () => {
   });
 });
 
+describe("fields that only go together are taken where they do:", () => {
+  test.each([
+    ["momentum with sgd", having("training", { optimizer: { kind: "sgd", momentum: 0.9 } })],
+    ["control variates with plain sgd", scaffold(plainSgd)],
+    ["gradients for latent adapters", having("adapter.init", { kind: "gradient" }, latent)],
+    [
+      "activations for LoRA, in fewer rounds than there are",
+      having("adapter.init", { kind: "activation", iterations: 4 }),
+    ],
+    ["a file that is subtracted for LoRA", having("adapter.init", { kind: "file", hash, subtracted: true })],
+    ["a buffer as large as the cohort", having("policy", { kind: "buffered", bufferSize: 5 })],
+    ["a target that is measured", having("evaluation", { every: 2, target: 0.5 })],
+  ])("%s", (_, input) => {
+    expect(() => compileRunSpec(input)).not.toThrow();
+  });
+});
+
 describe("a bad field is refused with path, got and allowed:", () => {
   const cases: [unknown, string, RegExp][] = [
     [having("adapter.rank", 0), "adapter.rank", /^adapter\.rank got 0: LoRA rank r of every adapted module; 1 to 256/],
@@ -133,6 +155,44 @@ describe("a bad field is refused with path, got and allowed:", () => {
     [having("cohort", { size: 3, quorum: 4 }), "cohort.quorum", /got 4: is larger than cohort\.size/],
     [having("cohort.overSelection", 0.5), "cohort.overSelection", /1 to 3/],
     [having("deadlines.roundMs", 1e10), "deadlines.roundMs", /up to a week/],
+    [
+      having("training.optimizer.momentum", 0.9),
+      "training.optimizer.momentum",
+      /got 0\.9: goes with optimizer\.kind sgd/,
+    ],
+    [scaffold({}), "training.controlVariates", /optimizer\.kind sgd with momentum 0/],
+    [scaffold({ optimizer: { kind: "sgd", momentum: 0.9 } }), "training.controlVariates", /momentum 0/],
+    [scaffold({ ...plainSgd, schedule: { kind: "cosine" } }), "training.controlVariates", /schedule\.kind constant/],
+    [scaffold({ ...plainSgd, schedule: { warmupSteps: 5 } }), "training.controlVariates", /warmupSteps 0/],
+    [
+      having("training.optimizer.loraPlusRatio", 4, latent),
+      "training.optimizer.loraPlusRatio",
+      /needs adapter\.variant lora/,
+    ],
+    [
+      having("adapter.init", { kind: "gradient" }),
+      "adapter.init.kind",
+      /got "gradient": .*needs adapter\.variant latent/,
+    ],
+    [having("adapter.init", { kind: "activation" }, latent), "adapter.init.kind", /needs adapter\.variant lora/],
+    [
+      having("adapter.init", { kind: "file", hash, subtracted: true }, latent),
+      "adapter.init.subtracted",
+      /got true: .*needs adapter\.variant lora/,
+    ],
+    [
+      having("adapter.init", { kind: "activation", iterations: 5 }),
+      "rounds",
+      /got 5: must be more than adapter\.init takes/,
+    ],
+    [{ ...having("adapter.init", { kind: "gradient" }, latent), rounds: 1 }, "rounds", /nothing would be trained/],
+    [having("policy", { kind: "buffered", bufferSize: 6 }), "policy.bufferSize", /got 6: is larger than cohort\.size/],
+    [
+      having("policy", { kind: "buffered", bufferSize: 2 }, having("adapter.init", { kind: "activation" })),
+      "policy.kind",
+      /got "buffered": .*sketches of other rounds/,
+    ],
+    [having("evaluation", { every: 0, target: 0.5 }), "evaluation.target", /got 0\.5: is never measured/],
     [having("evaluation", { metric: "f1" }, language), "evaluation.metric", /needs a classification task/],
     [having("evaluation", { metric: "accuracy", target: 95 }), "evaluation.target", /out of the metric's range/],
     [having("weighting", { kind: "by-size" }), "weighting.kind", /allowed are uniform, by-examples/],
