@@ -66,7 +66,10 @@ export interface UploadTicket {
   readonly planId: PlanId;
   /** Says which counts the metrics must hold. */
   readonly task: TaskSpec;
+  /** The tensors of the update as it travels, and decoded by the codec. */
   readonly layout: TensorLayout;
+  readonly values: TensorLayout;
+  readonly codec: string;
   readonly maxBytes: number;
   readonly maxNorm: number | undefined;
   /** The acceptance that this plan already has; the same blob gets the same receipt, another is `update-conflict`. */

@@ -46,6 +46,8 @@ export const limits = {
   baseModels: 256,
   /** Frozen blobs of one plan. */
   frozenBlobs: 64,
+  /** Base deltas of one plan; longer chains are joined. */
+  baseDeltas: 64,
   /** Cells of a confusion matrix: 64 labels. More are left out by the client. */
   confusionCells: 4096,
   /** Longest duration that travels: 30 days. */

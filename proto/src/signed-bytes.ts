@@ -25,6 +25,10 @@ export function planBytes(plan: RoundPlan, sizes: BlobSizes): Uint8Array {
     deadlineMs: plan.deadlineMs,
     downloadBytes: plan.downloadBytes,
     uploadBytes: plan.uploadBytes,
+    // Only where there are any, so that a plan without keeps the bytes that it always had.
+    ...(plan.baseDeltas === undefined || plan.baseDeltas.length === 0
+      ? {}
+      : { baseDeltas: plan.baseDeltas.map(({ blob, ...link }) => ({ ...link, blob: ref(blob) })) }),
   });
 }
 

@@ -1,48 +1,75 @@
 import type { BlobId } from "@fedlora/core";
+import { rm } from "node:fs/promises";
 
-import type { AggregationOutcome } from "../aggregate/aggregation.js";
+import type { AggregationOutcome, UpdateFile } from "../aggregate/aggregation.js";
 import { withBlobFiles } from "./blob-files.js";
 import { decideCommit, decideFailure } from "./decide-round.js";
 import { encodeMethodState } from "./method-state-file.js";
 import { loadMethodState } from "./plan-factory.js";
 import type { RunDriver } from "./run-driver.js";
+import type { BlobRef } from "./run-events.js";
 import type { RunCommand } from "./run-reducer.js";
 import { acceptedPlans } from "./run-state.js";
+import { readUpdateForm } from "./update-form.js";
+import type { UpdateForm } from "./update-form.js";
 
 /**
  * Folds the round's accepted updates into the next global adapter and commits it. It may be cut off anywhere and done again: the
  * same updates give the same bytes, and nothing counts before the commit is in the journal.
  */
 export async function runAggregation(driver: RunDriver, command: RunCommand, signal: AbortSignal): Promise<void> {
-  const { keeper, clock } = driver.parts;
-  const outcome = await aggregate(driver, signal);
-  signal.throwIfAborted();
-  if (outcome.kind === "refused") {
-    await driver.commit((state) => decideFailure(state, outcome.code, outcome.message, clock.now()));
-    return;
-  }
-  const adapter = await keeper.put(outcome.global);
+  const { clock, blobs } = driver.parts;
+  const deltaPath = blobs.scratchPath();
   try {
-    const methodState = await keeper.put(encodeMethodState(outcome.state));
-    try {
-      const baseVersion = outcome.baseDelta?.toVersion ?? driver.state.baseVersion;
-      const result = { adapter, methodState, baseVersion, methodMetrics: outcome.metrics, ...driver.meter.total() };
-      await driver.commit((state) => decideCommit(state, command, result, clock.now()));
-    } finally {
-      keeper.unpin([methodState.id]);
+    const outcome = await aggregate(driver, deltaPath, signal);
+    signal.throwIfAborted();
+    if (outcome.kind === "refused") {
+      await driver.commit((state) => decideFailure(state, outcome.code, outcome.message, clock.now()));
+    } else {
+      await commitOutcome(driver, command, outcome, deltaPath);
     }
   } finally {
-    keeper.unpin([adapter.id]);
+    await rm(deltaPath, { force: true });
   }
 }
 
-async function aggregate(driver: RunDriver, signal: AbortSignal): Promise<AggregationOutcome> {
+type NewAdapter = Extract<AggregationOutcome, { kind: "adapter" }>;
+
+async function commitOutcome(
+  driver: RunDriver,
+  command: RunCommand,
+  { global, state: methodState, baseDelta, metrics }: NewAdapter,
+  deltaPath: string,
+): Promise<void> {
+  const { keeper, clock } = driver.parts;
+  const pinned: BlobRef[] = [];
+  const pin = async (stored: Promise<BlobRef>): Promise<BlobRef> => {
+    pinned.push(await stored);
+    return stored;
+  };
+  try {
+    const result = {
+      adapter: await pin(keeper.put(global)),
+      methodState: await pin(keeper.put(encodeMethodState(methodState))),
+      baseVersion: baseDelta?.toVersion ?? driver.state.baseVersion,
+      ...(baseDelta === undefined ? {} : { baseDelta: { ...baseDelta, blob: await pin(keeper.putFile(deltaPath)) } }),
+      methodMetrics: metrics,
+      ...driver.meter.total(),
+    };
+    await driver.commit((state) => decideCommit(state, command, result, clock.now()));
+  } finally {
+    keeper.unpin(pinned.map(({ id }) => id));
+  }
+}
+
+async function aggregate(driver: RunDriver, deltaPath: string, signal: AbortSignal): Promise<AggregationOutcome> {
   const { aggregation, blobs } = driver.parts;
   const { state, context } = driver;
   const accepted = acceptedPlans(state);
   driver.note = `${state.reason === "" ? "" : `${state.reason}; `}aggregating ${accepted.length} updates`;
   const ids = accepted.map(({ acceptance }) => acceptance.blobId).filter((id): id is BlobId => id !== "");
   const methodState = await loadMethodState(blobs, context, state);
+  const forms = await readForms(driver, accepted);
   return withBlobFiles(blobs, [state.adapter.id, ...ids], (pathOf) =>
     aggregation.run(
       {
@@ -54,16 +81,38 @@ async function aggregate(driver: RunDriver, signal: AbortSignal): Promise<Aggreg
         state: methodState,
         global: { blobId: state.adapter.id, path: pathOf(state.adapter.id) },
         baseVersion: state.baseVersion,
-        updates: accepted.map(({ planId, clientId, acceptance }) => ({
-          id: planId,
-          clientId,
-          blobId: acceptance.blobId as BlobId,
-          path: pathOf(acceptance.blobId as BlobId),
-          weight: acceptance.weight,
-          numExamples: acceptance.metrics.numExamples,
-        })),
+        deltaPath,
+        updates: accepted.map(({ planId, clientId, instructions, acceptance }): UpdateFile => {
+          const { values = [], codec = "f32" } = forms.get(instructions.id) ?? {};
+          const { numExamples, numSteps, receivedLoss } = acceptance.metrics;
+          return {
+            id: planId,
+            clientId,
+            blobId: acceptance.blobId as BlobId,
+            path: pathOf(acceptance.blobId as BlobId),
+            layout: values,
+            codec,
+            weight: acceptance.weight,
+            numExamples,
+            numSteps,
+            staleness: 0,
+            receivedLoss,
+          };
+        }),
       },
       signal,
     ),
   );
+}
+
+/** Updates of plans with the same instructions share one form. */
+async function readForms(
+  { parts }: RunDriver,
+  plans: readonly { readonly instructions: BlobRef }[],
+): Promise<ReadonlyMap<BlobId, UpdateForm>> {
+  const forms = new Map<BlobId, UpdateForm>();
+  for (const { instructions } of plans) {
+    if (!forms.has(instructions.id)) forms.set(instructions.id, await readUpdateForm(parts.blobs, instructions));
+  }
+  return forms;
 }

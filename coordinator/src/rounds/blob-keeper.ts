@@ -4,6 +4,7 @@ import { nodeSha256 } from "@fedlora/core/node";
 
 import type { BlobStore } from "../storage/storage.js";
 import type { BlobRef } from "./run-events.js";
+import { hashFile, storeFile } from "./store-file.js";
 
 /**
  * Decides when a blob goes. Blobs are shared by content (two runs with one spec share their instructions, a client may upload the
@@ -34,6 +35,20 @@ export class BlobKeeper {
       throw thrown;
     }
     return { id, size: bytes.byteLength };
+  }
+
+  /** As `put`, for a file that need not fit into memory. */
+  async putFile(path: string): Promise<BlobRef> {
+    const { id, size } = await hashFile(path);
+    this.#pins.set(id, (this.#pins.get(id) ?? 0) + 1);
+    await this.#deleting.get(id);
+    try {
+      if (!(await this.#blobs.has(id))) await storeFile(this.#blobs, path, { id, size });
+    } catch (thrown) {
+      this.unpin([id]);
+      throw thrown;
+    }
+    return { id, size };
   }
 
   unpin(ids: readonly BlobId[]): void {

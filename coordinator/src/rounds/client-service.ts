@@ -1,16 +1,6 @@
 import { updateWeight } from "@fedlora/aggregators";
 import { FedLoraError, RandomStream, randomKey } from "@fedlora/core";
-import type {
-  BlobId,
-  ClientId,
-  ErrorCode,
-  PlanId,
-  PlanInstructions,
-  RoundPlan,
-  TensorLayout,
-  UpdateMetrics,
-  UpdateReceipt,
-} from "@fedlora/core";
+import type { BlobId, ClientId, ErrorCode, PlanId, RoundPlan, UpdateMetrics, UpdateReceipt } from "@fedlora/core";
 import { receiptBytes } from "@fedlora/proto";
 import { createHash, sign } from "node:crypto";
 import type { KeyObject } from "node:crypto";
@@ -29,13 +19,16 @@ import {
   roundClosed,
 } from "./decide-plans.js";
 import type { AcceptDecision } from "./decide-plans.js";
-import { readBlob } from "./plan-factory.js";
 import type { PresentClient } from "./presence.js";
 import type { RunDriver } from "./run-driver.js";
 import type { BlobRef, RunEvent } from "./run-events.js";
 import { plansOf } from "./run-state.js";
+import { readUpdateForm } from "./update-form.js";
+import type { UpdateForm } from "./update-form.js";
 import type { PlanState, RunMachineState } from "./run-state.js";
 import { finalAdapter } from "./run-views.js";
+
+const noUpdate: UpdateForm = { layout: [], values: [], codec: "f32" };
 
 /** Layouts that are kept in memory, by the id of their instructions. */
 const maxCachedLayouts = 64;
@@ -45,7 +38,7 @@ export class CoordinatorClientService implements ClientService {
   readonly #core: CoordinatorCore;
   readonly #key: KeyObject;
   readonly #jitter: RandomStream;
-  readonly #layouts = new Map<BlobId, TensorLayout>();
+  readonly #layouts = new Map<BlobId, UpdateForm>();
   /** The latest end that a client was told: it is told again until it enrols again. */
   readonly #told = new Map<ClientId, { readonly key: string; readonly isKnown: boolean }>();
 
@@ -121,7 +114,7 @@ export class CoordinatorClientService implements ClientService {
       const { round, sequence, blobId } = found.past;
       if (sequence === null) throw roundClosed(state, planId);
       const accepted = this.#receipt({ planId, runId, round, clientId, blobId, sequence });
-      return { runId, round, planId, task, layout: [], maxBytes: 0, maxNorm: undefined, accepted };
+      return { runId, round, planId, task, ...noUpdate, maxBytes: 0, maxNorm: undefined, accepted };
     }
     const { plan } = found;
     const { acceptance } = plan;
@@ -132,7 +125,7 @@ export class CoordinatorClientService implements ClientService {
       round,
       planId,
       task,
-      layout: plan.kind === "train" ? await this.#layoutOf(plan) : [],
+      ...(plan.kind === "train" ? await this.#formOf(plan) : noUpdate),
       maxBytes: plan.uploadBytes,
       maxNorm: plan.maxNorm ?? undefined,
       accepted:
@@ -342,15 +335,14 @@ export class CoordinatorClientService implements ClientService {
     return { ...receipt, signature: sign(null, receiptBytes(receipt), this.#key) };
   }
 
-  async #layoutOf({ instructions }: PlanState): Promise<TensorLayout> {
+  async #formOf({ instructions }: PlanState): Promise<UpdateForm> {
     const known = this.#layouts.get(instructions.id);
     if (known !== undefined) return known;
-    const bytes = await readBlob(this.#core.storage.blobs, instructions);
-    const { uploadLayout } = JSON.parse(Buffer.from(bytes).toString("utf8")) as PlanInstructions;
+    const form = await readUpdateForm(this.#core.storage.blobs, instructions);
     const [oldest] = this.#layouts.keys();
     if (this.#layouts.size >= maxCachedLayouts && oldest !== undefined) this.#layouts.delete(oldest);
-    this.#layouts.set(instructions.id, uploadLayout);
-    return uploadLayout;
+    this.#layouts.set(instructions.id, form);
+    return form;
   }
 }
 
@@ -358,7 +350,10 @@ export class CoordinatorClientService implements ClientService {
 function readableBlobs(state: RunMachineState, client: PresentClient): readonly BlobRef[] {
   const ofPlans = plansOf(state)
     .filter(({ clientId }) => clientId === client.clientId)
-    .flatMap(({ instructions, download, frozen }) => [instructions, download, ...frozen]);
+    .flatMap(({ instructions, download, frozen }) => [
+      ...[instructions, download, ...frozen],
+      ...state.baseDeltas.map(({ blob }) => blob),
+    ]);
   const isMember = client.baseModelHashes.some((hash) => hash === state.spec.model.hash);
   const final = state.status === "running" || !isMember ? undefined : finalAdapter(state);
   return final === undefined ? ofPlans : [...ofPlans, final.globalAdapter, final.instructions];
@@ -368,6 +363,7 @@ function toRoundPlan(driver: RunDriver, plan: PlanState): RoundPlan {
   const { state, context, runId } = driver;
   const { planId, kind, instructions, download, frozen, uploadBytes } = plan;
   const { name, version } = context.method.definition;
+  const deltas = state.baseDeltas.map(({ blob }) => blob);
   return {
     planId,
     runId,
@@ -379,8 +375,9 @@ function toRoundPlan(driver: RunDriver, plan: PlanState): RoundPlan {
     instructions: instructions.id,
     globalAdapter: download.id,
     frozen: frozen.map(({ id }) => id),
+    baseDeltas: state.baseDeltas.map(({ fromVersion, toVersion, blob }) => ({ fromVersion, toVersion, blob: blob.id })),
     deadlineMs: deadlineMs(driver),
-    downloadBytes: [instructions, download, ...frozen].reduce((sum, { size }) => sum + size, 0),
+    downloadBytes: [instructions, download, ...frozen, ...deltas].reduce((sum, { size }) => sum + size, 0),
     uploadBytes,
   };
 }

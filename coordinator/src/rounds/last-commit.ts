@@ -63,6 +63,7 @@ const lastCommitSchema = z.object({
   adapter: blobRefSchema,
   methodState: blobRefSchema.nullable(),
   baseVersion: z.int(),
+  baseDeltas: z.array(z.object({ fromVersion: z.int(), toVersion: z.int(), blob: blobRefSchema })).default([]),
   rounds: z.array(roundSchema),
   bestRound: z.int(),
   participants: z.record(z.string(), z.int()),
@@ -81,6 +82,7 @@ export interface LastCommit extends Pick<
   | "reason"
   | "attempt"
   | "baseVersion"
+  | "baseDeltas"
   | "bestRound"
   | "participants"
   | "writeKeys"
@@ -97,12 +99,13 @@ export interface LastCommit extends Pick<
 
 export function lastCommitOf(state: RunMachineState): LastCommit {
   const { runId, spec, createdMs, createKey, status, reason, attempt, phase, phaseSinceMs } = state;
-  const { initialAdapter, adapter, methodState, baseVersion, rounds, bestRound, participants, writeKeys } = state;
+  const { initialAdapter, adapter, methodState, baseVersion, baseDeltas, rounds, bestRound } = state;
+  const { participants, writeKeys } = state;
   return {
     format: "fedlora-last-commit/1",
     ...{ runId, spec, createdMs, createKey, status, reason, attempt, sinceMs: phaseSinceMs },
     isEvaluationPending: status === "running" && (phase === "committed" || phase === "evaluating"),
-    ...{ initialAdapter, adapter, methodState, baseVersion, rounds, bestRound, participants, writeKeys },
+    ...{ initialAdapter, adapter, methodState, baseVersion, baseDeltas, rounds, bestRound, participants, writeKeys },
     // An evaluation that is begun again issues new plans; what was answered of the old ones stays known.
     pastPlans: phase === "evaluating" ? retirePlans(state).pastPlans : state.pastPlans,
   };
@@ -121,10 +124,22 @@ export function parseLastCommit(value: unknown): LastCommit | undefined {
  */
 export function reopenRun(commit: LastCommit, sequence: number, atMs: number): RunMachineState {
   const { runId, spec, createdMs, createKey, status, sinceMs, isEvaluationPending } = commit;
-  const { initialAdapter, adapter, methodState, baseVersion, rounds, bestRound, reason } = commit;
+  const { initialAdapter, adapter, methodState, baseVersion, baseDeltas, rounds, bestRound, reason } = commit;
   const { participants, pastPlans, writeKeys } = commit;
   const state: RunMachineState = {
-    ...{ runId, spec, createdMs, createKey, status, reason, initialAdapter, adapter, methodState, baseVersion },
+    ...{
+      runId,
+      spec,
+      createdMs,
+      createKey,
+      status,
+      reason,
+      initialAdapter,
+      adapter,
+      methodState,
+      baseVersion,
+      baseDeltas,
+    },
     ...{ rounds, bestRound, participants, pastPlans, writeKeys, sequence },
     phase: "committed",
     round: rounds.at(-1)?.round ?? 0,

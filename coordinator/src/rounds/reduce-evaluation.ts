@@ -12,12 +12,13 @@ type EvaluationEvent = RunEventOf<"round-committed" | "evaluation-started" | "ev
 export function reduceEvaluation(state: RunMachineState, event: EvaluationEvent): RunMachineState {
   switch (event.type) {
     case "round-committed": {
-      const { adapter, methodState, baseVersion } = event;
+      const { adapter, methodState, baseVersion, baseDelta } = event;
       const committed: RunMachineState = {
         ...retirePlans(state),
         adapter,
         methodState,
         baseVersion,
+        baseDeltas: baseDelta === undefined ? state.baseDeltas : [...state.baseDeltas, baseDelta],
         rounds: [...state.rounds, roundRecord(state, event)],
       };
       if (isEvaluationDue(state.spec, event.round) || event.round >= state.spec.rounds) {

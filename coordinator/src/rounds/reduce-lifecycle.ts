@@ -29,6 +29,7 @@ export function createRunState(event: RunEventOf<"run-created">): RunMachineStat
     adapter: event.adapter,
     methodState: null,
     baseVersion: 0,
+    baseDeltas: [],
     rounds: [],
     bestRound: 0,
     participants: {},

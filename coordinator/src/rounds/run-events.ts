@@ -8,6 +8,13 @@ export interface BlobRef {
   readonly size: number;
 }
 
+/** A change of the base weights, from one version to the next. */
+export interface BaseDeltaRef {
+  readonly fromVersion: number;
+  readonly toVersion: number;
+  readonly blob: BlobRef;
+}
+
 /** A plan as it was issued: what the client is told, and what its answer is held against. */
 export interface IssuedPlan {
   readonly planId: PlanId;
@@ -80,6 +87,8 @@ export type RunEvent =
       readonly adapter: BlobRef;
       readonly methodState: BlobRef;
       readonly baseVersion: number;
+      /** What led to this base version; absent when the round left the base weights alone. */
+      readonly baseDelta?: BaseDeltaRef;
       readonly methodMetrics: Readonly<Record<string, number>>;
       readonly bytesUp: number;
       readonly bytesDown: number;

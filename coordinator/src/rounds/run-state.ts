@@ -1,13 +1,13 @@
 import type { BlobId, ClientId, PlanId, PlanKind, RunId, RunSpec, UpdateMetrics } from "@fedlora/core";
 
 import type { EvaluationResult, RoundPhase, RunState } from "../service.js";
-import type { BlobRef, CloseReason, IssuedPlan } from "./run-events.js";
+import type { BaseDeltaRef, BlobRef, CloseReason, IssuedPlan } from "./run-events.js";
 
 /**
  * Counts up when the state changes its shape or the reducer would make another one of the same events: of another version's snapshots
- * only the last commit is used. 2: snapshots hold it.
+ * only the last commit is used. 2: snapshots hold it. 3: base deltas.
  */
-export const reducerVersion = 2;
+export const reducerVersion = 3;
 
 export interface Acceptance {
   /** Journal sequence; what the receipt names. */
@@ -87,6 +87,8 @@ export interface RunMachineState {
   /** Null: the method's initial state. */
   readonly methodState: BlobRef | null;
   readonly baseVersion: number;
+  /** All changes of the base weights, oldest first: without gaps from version 0 to `baseVersion`. */
+  readonly baseDeltas: readonly BaseDeltaRef[];
   readonly rounds: readonly RoundRecord[];
   /** Round with the best evaluation so far; 0: none was evaluated. */
   readonly bestRound: number;
@@ -127,6 +129,7 @@ export function* referencedBlobs(state: RunMachineState): Iterable<BlobId> {
   yield state.initialAdapter.id;
   yield state.adapter.id;
   if (state.methodState !== null) yield state.methodState.id;
+  for (const { blob } of state.baseDeltas) yield blob.id;
   for (const { adapter, instructions, keptUpdates } of state.rounds) {
     yield adapter.id;
     yield instructions.id;

@@ -66,6 +66,11 @@ export class FileBlobStore implements BlobStore {
     return this.#path(id);
   }
 
+  scratchPath(): string {
+    this.#counter += 1;
+    return `${this.#partialFolder}/put-${this.#counter}.scratch`;
+  }
+
   async put(bytes: Uint8Array): Promise<BlobId> {
     const digests: Uint8Array[] = [];
     for (let offset = 0; offset < bytes.byteLength; offset += chunkBytes) {

@@ -1,6 +1,8 @@
 import { blobIdOfChunks, chunkBytes, FedLoraError } from "@fedlora/core";
 import type { BlobId } from "@fedlora/core";
-import { createHash, hash } from "node:crypto";
+import { createHash, hash, randomUUID } from "node:crypto";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 
 import type { BlobStore, Journal, JournalEvent, PartialBlob, Snapshot, Storage, StoredEvent } from "./storage.js";
 
@@ -121,6 +123,11 @@ class MemoryBlobStore implements BlobStore {
 
   path(): undefined {
     return undefined;
+  }
+
+  /** In the folder of temporary files, which the system clears. */
+  scratchPath(): string {
+    return join(tmpdir(), `fedlora-scratch-${randomUUID()}`);
   }
 
   put(bytes: Uint8Array): Promise<BlobId> {

@@ -9,6 +9,7 @@ import {
 } from "@fedlora/core";
 import { messages } from "../definitions.js";
 import { keyIdOf, verifyEd25519, type Signer } from "../ed25519.js";
+import type { BaseDelta__Output } from "../gen/fedlora/v1/BaseDelta.js";
 import type { RoundPlan as WirePlan, RoundPlan__Output } from "../gen/fedlora/v1/RoundPlan.js";
 import { limits } from "../limits.js";
 import { planBytes, type BlobSizes } from "../signed-bytes.js";
@@ -44,6 +45,11 @@ export function planToWire(plan: RoundPlan, sizes: BlobSizes, signer: Signer): W
     deadlineMs: plan.deadlineMs,
     downloadBytes: plan.downloadBytes,
     uploadBytes: plan.uploadBytes,
+    baseDeltas: (plan.baseDeltas ?? []).map(({ fromVersion, toVersion, blob }) => ({
+      fromVersion,
+      toVersion,
+      blob: ref(blob),
+    })),
     signature: signatureToWire(keyIdOf(signer.publicKey), signer.sign(planBytes(plan, sizes))),
   };
   const size = messages.roundPlan.serialize(wire).byteLength;
@@ -58,6 +64,7 @@ export function planFromWire(wire: RoundPlan__Output, coordinatorKey: Uint8Array
   const instructions = blobRefFromWire(checkPresent(wire.instructions, "plan.instructions"), "plan.instructions");
   const globalAdapter = blobRefFromWire(checkPresent(wire.globalAdapter, "plan.global_adapter"), "plan.global_adapter");
   const frozen = checkList(wire.frozen, "plan.frozen", limits.frozenBlobs, blobRefFromWire);
+  const baseDeltas = checkList(wire.baseDeltas, "plan.base_deltas", limits.baseDeltas, baseDeltaFromWire);
   const plan: RoundPlan = {
     planId: checkId(wire.planId, isPlanId, "plan.plan_id"),
     runId: checkId(wire.runId, isRunId, "plan.run_id"),
@@ -72,16 +79,30 @@ export function planFromWire(wire: RoundPlan__Output, coordinatorKey: Uint8Array
     instructions: instructions.id,
     globalAdapter: globalAdapter.id,
     frozen: frozen.map(({ id }) => id),
+    ...(baseDeltas.length === 0
+      ? {}
+      : { baseDeltas: baseDeltas.map(({ blob, ...link }) => ({ ...link, blob: blob.id })) }),
     deadlineMs: checkDuration(wire.deadlineMs, "plan.deadline_ms"),
     downloadBytes: checkInt(wire.downloadBytes, "plan.download_bytes"),
     uploadBytes: checkInt(wire.uploadBytes, "plan.upload_bytes", 0, limits.blobBytes),
   };
-  const refs = sizesOf([instructions, globalAdapter, ...frozen]);
+  const refs = sizesOf([instructions, globalAdapter, ...frozen, ...baseDeltas.map(({ blob }) => blob)]);
   const signature = checkPresent(wire.signature, "plan.signature");
   if (!verifyEd25519(coordinatorKey, planBytes(plan, refs), signature.value)) {
     throw new FedLoraError("unauthenticated", `plan ${plan.planId} does not carry the coordinator's signature`);
   }
   return { plan, refs };
+}
+
+function baseDeltaFromWire(
+  wire: BaseDelta__Output,
+  field: string,
+): { readonly fromVersion: number; readonly toVersion: number; readonly blob: BlobReference } {
+  return {
+    fromVersion: checkInt(wire.fromVersion, `${field}.from_version`),
+    toVersion: checkInt(wire.toVersion, `${field}.to_version`, 1),
+    blob: blobRefFromWire(checkPresent(wire.blob, `${field}.blob`), `${field}.blob`),
+  };
 }
 
 function sizesOf(refs: readonly BlobReference[]): BlobSizes {

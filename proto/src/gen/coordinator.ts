@@ -1,6 +1,7 @@
 import type * as grpc from '@grpc/grpc-js';
 import type { EnumTypeDefinition, MessageTypeDefinition } from '@grpc/proto-loader';
 
+import type { BaseDelta as _fedlora_v1_BaseDelta, BaseDelta__Output as _fedlora_v1_BaseDelta__Output } from './fedlora/v1/BaseDelta.js';
 import type { BeginUploadRequest as _fedlora_v1_BeginUploadRequest, BeginUploadRequest__Output as _fedlora_v1_BeginUploadRequest__Output } from './fedlora/v1/BeginUploadRequest.js';
 import type { BeginUploadResponse as _fedlora_v1_BeginUploadResponse, BeginUploadResponse__Output as _fedlora_v1_BeginUploadResponse__Output } from './fedlora/v1/BeginUploadResponse.js';
 import type { BlobChunk as _fedlora_v1_BlobChunk, BlobChunk__Output as _fedlora_v1_BlobChunk__Output } from './fedlora/v1/BlobChunk.js';
@@ -36,6 +37,7 @@ type SubtypeConstructor<Constructor extends new (...args: any) => any, Subtype> 
 export interface ProtoGrpcType {
   fedlora: {
     v1: {
+      BaseDelta: MessageTypeDefinition<_fedlora_v1_BaseDelta, _fedlora_v1_BaseDelta__Output>
       BeginUploadRequest: MessageTypeDefinition<_fedlora_v1_BeginUploadRequest, _fedlora_v1_BeginUploadRequest__Output>
       BeginUploadResponse: MessageTypeDefinition<_fedlora_v1_BeginUploadResponse, _fedlora_v1_BeginUploadResponse__Output>
       BlobChunk: MessageTypeDefinition<_fedlora_v1_BlobChunk, _fedlora_v1_BlobChunk__Output>

@@ -254,6 +254,27 @@ export const descriptor = {
                 "signature": {
                   "type": "Signature",
                   "id": 15
+                },
+                "baseDeltas": {
+                  "rule": "repeated",
+                  "type": "BaseDelta",
+                  "id": 16
+                }
+              }
+            },
+            "BaseDelta": {
+              "fields": {
+                "fromVersion": {
+                  "type": "uint32",
+                  "id": 1
+                },
+                "toVersion": {
+                  "type": "uint32",
+                  "id": 2
+                },
+                "blob": {
+                  "type": "BlobRef",
+                  "id": 3
                 }
               }
             },

@@ -108,6 +108,11 @@ async function* convertChunks(
 }
 
 async function blobSizes(blobs: BlobStore, plan: RoundPlan): Promise<BlobSizes> {
-  const ids: readonly BlobId[] = [plan.instructions, plan.globalAdapter, ...plan.frozen];
+  const ids: readonly BlobId[] = [
+    plan.instructions,
+    plan.globalAdapter,
+    ...plan.frozen,
+    ...(plan.baseDeltas ?? []).map(({ blob }) => blob),
+  ];
   return Object.fromEntries(await Promise.all(ids.map(async (id) => [id, await blobs.size(id)] as const)));
 }

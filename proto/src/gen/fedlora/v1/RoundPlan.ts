@@ -3,6 +3,7 @@
 import type { PlanKind as _fedlora_v1_PlanKind, PlanKind__Output as _fedlora_v1_PlanKind__Output } from '../../fedlora/v1/PlanKind.js';
 import type { BlobRef as _fedlora_v1_BlobRef, BlobRef__Output as _fedlora_v1_BlobRef__Output } from '../../fedlora/v1/BlobRef.js';
 import type { Signature as _fedlora_v1_Signature, Signature__Output as _fedlora_v1_Signature__Output } from '../../fedlora/v1/Signature.js';
+import type { BaseDelta as _fedlora_v1_BaseDelta, BaseDelta__Output as _fedlora_v1_BaseDelta__Output } from '../../fedlora/v1/BaseDelta.js';
 import type { Long } from '@grpc/proto-loader';
 
 export interface RoundPlan {
@@ -21,6 +22,7 @@ export interface RoundPlan {
   'downloadBytes'?: (number | string | Long);
   'uploadBytes'?: (number | string | Long);
   'signature'?: (_fedlora_v1_Signature | null);
+  'baseDeltas'?: (_fedlora_v1_BaseDelta)[];
 }
 
 export interface RoundPlan__Output {
@@ -39,4 +41,5 @@ export interface RoundPlan__Output {
   'downloadBytes': (number);
   'uploadBytes': (number);
   'signature': (_fedlora_v1_Signature__Output | null);
+  'baseDeltas': (_fedlora_v1_BaseDelta__Output)[];
 }
