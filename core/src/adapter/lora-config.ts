@@ -33,6 +33,8 @@ export interface ResolvedAdapter {
   readonly heads: readonly ResolvedHead[];
   readonly dropout: number;
   readonly rslora: boolean;
+  /** What is trained between W and the output, see `adapterKeys`. */
+  readonly variant: AdapterSpec["variant"];
 }
 
 /**
@@ -62,13 +64,42 @@ export function resolveAdapter(
     const scaling = alpha / (spec.rslora ? Math.sqrt(rank) : rank);
     return { name, layer, dIn, dOut, rank, alpha, scaling };
   });
-  return { modules, heads, dropout: spec.dropout, rslora: spec.rslora };
+  if (spec.variant === "latent") modules.forEach(assertOrthonormalFits);
+  return { modules, heads, dropout: spec.dropout, rslora: spec.rslora, variant: spec.variant };
+}
+
+/** The frozen factors of a latent adapter are orthonormal, so none can have more rows than columns. */
+function assertOrthonormalFits({ name, rank, dIn, dOut }: ResolvedModule): void {
+  if (rank <= Math.min(dIn, dOut)) return;
+  throw new FedLoraError(
+    "spec-invalid",
+    `adapter.rank ${rank} of "${name}" [${dOut}, ${dIn}] exceeds its smaller side, which a latent adapter cannot`,
+    { details: { path: "adapter.rank", module: name } },
+  );
 }
 
 /** Keys of a module's tensors in PEFT's `adapter_model.safetensors`. */
 export const loraKeys = (module: string): { readonly a: string; readonly b: string } => ({
   a: `base_model.model.${module}.lora_A.weight`,
   b: `base_model.model.${module}.lora_B.weight`,
+});
+/**
+ * Keys of every tensor that an adapter of any variant holds for a module. `lora`: W + s B A. `latent`: W + s B R A,
+ * R [rank, rank]. `vera`: W + s diag(scaleOut) B diag(scaleRank) A, scaleRank [rank], scaleOut [dOut].
+ */
+export const adapterKeys = (
+  module: string,
+): {
+  readonly a: string;
+  readonly b: string;
+  readonly r: string;
+  readonly scaleRank: string;
+  readonly scaleOut: string;
+} => ({
+  ...loraKeys(module),
+  r: `base_model.model.${module}.lora_R.weight`,
+  scaleRank: `base_model.model.${module}.vera_lambda_d`,
+  scaleOut: `base_model.model.${module}.vera_lambda_b`,
 });
 /** Keys of a saved head's tensors. */
 export const headKeys = (module: string): { readonly weight: string; readonly bias: string } => ({
@@ -86,14 +117,26 @@ export const baseDeltaKeys = (module: string): { readonly a: string; readonly b:
   dense: `base_model.model.${module}.delta.weight`,
 });
 
-/** Every tensor of the adapter, F32, by PEFT's names, in canonical order. */
-export function adapterLayout({ modules, heads }: Pick<ResolvedAdapter, "modules" | "heads">): TensorLayout {
+/**
+ * Every tensor of the adapter, F32, by PEFT's names (`lora_R`, which PEFT lacks, in their manner), in canonical order.
+ * The variant is `lora` where none is given.
+ */
+export function adapterLayout({
+  modules,
+  heads,
+  variant = "lora",
+}: Pick<ResolvedAdapter, "modules" | "heads"> & Partial<Pick<ResolvedAdapter, "variant">>): TensorLayout {
   const spec = (name: string, ...shape: number[]): TensorSpec => ({ name, dtype: "F32", shape });
   return canonicalLayout([
-    ...modules.flatMap(({ name, rank, dIn, dOut }) => [
-      spec(loraKeys(name).a, rank, dIn),
-      spec(loraKeys(name).b, dOut, rank),
-    ]),
+    ...modules.flatMap(({ name, rank, dIn, dOut }) => {
+      const keys = adapterKeys(name);
+      return [
+        spec(keys.a, rank, dIn),
+        spec(keys.b, dOut, rank),
+        ...(variant === "latent" ? [spec(keys.r, rank, rank)] : []),
+        ...(variant === "vera" ? [spec(keys.scaleRank, rank), spec(keys.scaleOut, dOut)] : []),
+      ];
+    }),
     ...heads.flatMap(({ name, dIn, dOut, bias }) => [
       spec(headKeys(name).weight, dOut, dIn),
       ...(bias ? [spec(headKeys(name).bias, dOut)] : []),

@@ -9,6 +9,7 @@ import { copyFloat32, firstNonFinite, fromFloat32 } from "../tensor/values.js";
 import { adapterLayout, resolveAdapter } from "./lora-config.js";
 import type { ResolvedAdapter } from "./lora-config.js";
 import { fromPeftConfig, toPeftConfig } from "./peft-config.js";
+import { plainLora } from "./plain-lora.js";
 
 /** The two files that `PeftModel.from_pretrained` reads from a folder. */
 export interface PeftFiles {
@@ -27,7 +28,7 @@ export interface LoraAdapter {
 }
 
 /**
- * An adapter as PEFT stores it.
+ * An adapter as PEFT stores it; a latent or VeRA adapter as the plain LoRA that it amounts to.
  *
  * @param baseModel for `base_model_name_or_path`: where PEFT finds the base model
  * @throws FedLoraError `adapter-invalid` when the tensors are not those of the adapter
@@ -37,7 +38,7 @@ export function toPeftFiles(adapter: LoraAdapter, task: TaskSpec, baseModel: str
   assertLayout(resolved, tensors, "the adapter");
   return {
     config: `${JSON.stringify(toPeftConfig(spec, resolved, task, baseModel), null, 2)}\n`,
-    model: writeSafetensors(tensors, { metadata: { format: "pt" } }),
+    model: writeSafetensors(plainLora(tensors), { metadata: { format: "pt" } }),
   };
 }
 
