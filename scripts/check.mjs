@@ -16,6 +16,7 @@ const workspaces = [
 const steps = [
   ["formatting", [bin("prettier"), "--check", "--log-level", "warn", "."]],
   ["generated protocol types", ["scripts/gen-proto.mjs", "--check"]],
+  ["compiled kernels", ["scripts/gen-kernels.mjs", "--check"]],
   ["types", [bin("typescript", "tsc"), "-p", "tsconfig.check.json"]],
   ["build", [bin("typescript", "tsc"), "-b"]],
   ["generated documents", ["scripts/gen-reference.mjs", "--check"]],

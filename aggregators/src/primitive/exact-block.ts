@@ -1,8 +1,8 @@
 import { FedLoraError } from "@fedlora/core";
-import { foldTwo, largestMagnitude, largestPattern, moveMultiples, splitter, within } from "./exact-kernels.js";
+import { lanes, splitter } from "./exact-kernels.js";
 import { exponentOf, patternOfPower, valueOfPattern } from "./float32.js";
 import type { ExactWeight } from "./float32.js";
-import { giveBack, takeZeros } from "./level-pool.js";
+import type { LevelArena } from "./level-arena.js";
 
 /** Bits between the grids of neighbouring levels. */
 const spacing = 44;
@@ -18,10 +18,12 @@ const topUnits = 2 ** topBits;
 const lowerUnits = 2 ** (spacing - 1);
 /** Most units of the level above in a full level. */
 const carryUnits = 2 ** (53 - spacing) + 1;
+/** Relative error of a mean taken in float64 from up to 16 levels, with a wide margin. */
+const roundingError = 2 ** -47;
 
 interface Level {
-  /** Multiples of the level's grid. */
-  readonly values: Float64Array;
+  /** Where the arena keeps its values, multiples of the level's grid. */
+  readonly address: number;
   /** No |value| exceeds this many grid units; at most 2^53. */
   bound: number;
 }
@@ -44,83 +46,136 @@ interface Level {
  */
 export class ExactBlock {
   readonly length: number;
+  /** The length in whole groups of lanes; the elements beyond it stay zero. */
+  readonly #count: number;
+  readonly #arena: LevelArena;
   /** Exponent of level 0's grid; undefined while everything is zero. */
   #grid: number | undefined;
+  /** Of level 0's grid. */
+  #splitter = 0;
   #levels = new Map<number, Level>();
 
-  constructor(length: number) {
+  constructor(length: number, arena: LevelArena) {
     this.length = length;
+    this.#count = Math.ceil(length / lanes) * lanes;
+    this.#arena = arena;
   }
 
   /**
-   * Adds `weight * values[offset + i]` to element i. `patterns` is an Int32Array over the same memory as `values`.
-   * Throws `update-not-finite`, changing nothing, when a value is NaN or infinite.
+   * Adds `weight * value` for the block's values, staged in the arena at an address. Throws `update-not-finite`, changing
+   * nothing, when a value is NaN or infinite.
    */
-  add(values: Float32Array, patterns: Int32Array, offset: number, weight: ExactWeight): void {
-    if (this.#grid !== undefined && this.#fits(this.#grid, patterns, offset, weight)) {
-      this.#fold(this.#grid, values, offset, weight.value);
+  add(values: number, weight: ExactWeight): void {
+    const { kernels } = this.#arena;
+    if (this.#grid !== undefined && this.#fits(values, this.#grid, weight)) {
+      this.#fold(values, this.#grid, weight.value);
       return;
     }
-    const largest = largestPattern(patterns, offset, this.length);
+    const largest = kernels.largestPattern(values, this.#count);
     if (largest === 0) return;
     if (largest >= 0x7f800000) {
       throw new FedLoraError("update-not-finite", "an update holds a value that is not a finite number");
     }
     const grid = this.#cover(exponentOf(valueOfPattern(largest)) + weight.exponent + 1);
-    if (this.#fits(grid, patterns, offset, weight)) {
-      this.#fold(grid, values, offset, weight.value);
+    if (this.#fits(values, grid, weight)) {
+      this.#fold(values, grid, weight.value);
     } else {
-      const terms = takeZeros();
-      for (let i = 0; i < this.length; i++) terms[i] = (values[offset + i] ?? 0) * weight.value;
+      const terms = this.#arena.take();
+      const { floats, doubles } = this.#arena;
+      for (let i = 0; i < this.length; i++) {
+        doubles[(terms >>> 3) + i] = (floats[(values >>> 2) + i] ?? 0) * weight.value;
+      }
       this.#split(grid, terms);
-      giveBack(terms);
+      this.#arena.give(terms);
     }
   }
 
   merge(other: ExactBlock): void {
-    for (const level of other.#levels.values()) this.#addTerms(level.values.slice());
+    for (const { address } of other.#levels.values()) {
+      const terms = this.#arena.take();
+      this.#arena.doubles.set(other.#values(address), terms >>> 3);
+      this.#addTerms(terms);
+      this.#arena.give(terms);
+    }
   }
 
   /** Back to zero. */
   clear(): void {
-    for (const { values } of this.#levels.values()) giveBack(values);
+    for (const { address } of this.#levels.values()) this.#arena.give(address);
     this.#levels.clear();
     this.#grid = undefined;
   }
 
-  /** The levels' values, from the lowest level to the highest: their exact sums are the elements' values; zeros beyond its length. */
-  levels(): Float64Array[] {
-    const low = this.#levels.get(-1);
-    const high = this.#levels.get(0);
-    if (this.#levels.size === 2 && low !== undefined && high !== undefined) return [low.values, high.values];
-    return [...this.#levels].sort(([a], [b]) => a - b).map(([, level]) => level.values);
+  /** What the levels hold of an element, from the lowest level to the highest: its value is their exact sum. */
+  parts(index: number): number[] {
+    const { doubles } = this.#arena;
+    return this.#addresses().map((address) => doubles[(address >>> 3) + index] ?? 0);
   }
 
-  /** Whether levels 0 and -1 take all terms of the block in full. */
-  #fits(grid: number, patterns: Int32Array, offset: number, weight: ExactWeight): boolean {
+  /**
+   * Each value staged at an address becomes the float32 nearest to value + element * inverse, and stays bit by bit where
+   * nothing was added. Nearly always the error of float64 cannot change the float32; where it could, `exact` is asked for
+   * the group of elements, given their index.
+   */
+  roundMeans(values: number, inverse: number, exact: (index: number) => number): void {
+    const { kernels, sums, sizes, floats } = this.#arena;
+    this.#addUp();
+    for (let i = 0; i < this.#count; i += lanes) {
+      i = kernels.roundMeans(i, this.#count, sums, sizes, inverse, roundingError, values);
+      for (let j = i; j < Math.min(i + lanes, this.length); j++) floats[(values >>> 2) + j] = exact(j);
+    }
+  }
+
+  #values(address: number): Float64Array {
+    return this.#arena.doubles.subarray(address >>> 3, (address >>> 3) + this.#count);
+  }
+
+  /** The levels' addresses, lowest level first. */
+  #addresses(): number[] {
+    const low = this.#levels.get(-1);
+    const high = this.#levels.get(0);
+    if (this.#levels.size === 2 && low !== undefined && high !== undefined) return [low.address, high.address];
+    return [...this.#levels].sort(([a], [b]) => a - b).map(([, { address }]) => address);
+  }
+
+  /** Rounded sums over the levels, lowest first, and the sizes of what went in. */
+  #addUp(): void {
+    const { kernels, sums, sizes, doubles } = this.#arena;
+    const [low, high, ...more] = this.#addresses();
+    if (low !== undefined && high !== undefined) {
+      kernels.joinLevels(low, high, this.#count, sums, sizes);
+      for (const address of more) kernels.addLevel(address, this.#count, sums, sizes);
+    } else {
+      for (const start of [sums >>> 3, sizes >>> 3]) doubles.fill(0, start, start + this.#count);
+      if (low !== undefined) kernels.addLevel(low, this.#count, sums, sizes);
+    }
+  }
+
+  /** Whether levels 0 and -1 take the terms of all staged values in full. */
+  #fits(values: number, grid: number, weight: ExactWeight): boolean {
     const largest = patternOfPower(grid + topBits - weight.exponent - 1);
     // A float32 in [2^e, 2^(e + 1)) is a multiple of 2^(e - 23).
     const smallest = patternOfPower(grid - spacing - weight.lowBit + 23);
-    return within(patterns, offset, this.length, smallest, largest);
+    return this.#arena.kernels.within(values, this.#count, smallest, largest);
   }
 
-  #fold(grid: number, values: Float32Array, offset: number, weight: number): void {
+  #fold(values: number, grid: number, weight: number): void {
     const high = this.#reserve(grid, 0, topUnits);
     const low = this.#reserve(grid, -1, lowerUnits);
-    foldTwo(values, offset, this.length, weight, high, low, splitter(grid));
+    this.#arena.kernels.foldTwo(values, this.#count, weight, high, low, this.#splitter);
   }
 
-  /** Destroys `terms`. */
-  #addTerms(terms: Float64Array): void {
-    const largest = largestMagnitude(terms);
+  /** Destroys the terms at an address. */
+  #addTerms(terms: number): void {
+    const largest = this.#arena.kernels.largestMagnitude(terms, this.#count);
     if (largest > 0) this.#split(this.#cover(exponentOf(largest)), terms);
   }
 
-  /** Splits terms, each at most 2^topBits units of level 0, over as many levels as they need; destroys `terms`. */
-  #split(grid: number, terms: Float64Array): void {
+  /** Splits terms, each at most 2^topBits units of level 0, over as many levels as they need; destroys them. */
+  #split(grid: number, terms: number): void {
     for (let level = 0, left = true; left; level--) {
       const values = this.#reserve(grid, level, level === 0 ? topUnits : lowerUnits);
-      left = moveMultiples(terms, values, splitter(grid + spacing * level));
+      left = this.#arena.kernels.moveMultiples(terms, this.#count, values, splitter(grid + spacing * level));
     }
   }
 
@@ -129,30 +184,33 @@ export class ExactBlock {
     if (this.#grid !== undefined && exponent + 1 <= this.#grid + topBits) return this.#grid;
     const before = [...this.#levels.values()];
     // What the levels hold by now may be larger than any single term.
-    const held = before.map(({ values }) => largestMagnitude(values)).filter((largest) => largest > 0);
+    const held = before
+      .map(({ address }) => this.#arena.kernels.largestMagnitude(address, this.#count))
+      .filter((largest) => largest > 0);
     const grid = Math.max(exponent, ...held.map(exponentOf)) - firstBits;
     this.#grid = grid;
+    this.#splitter = splitter(grid);
     this.#levels = new Map();
-    for (const { values } of before) {
-      this.#addTerms(values);
-      giveBack(values);
+    for (const { address } of before) {
+      this.#addTerms(address);
+      this.#arena.give(address);
     }
     return grid;
   }
 
-  /** A level's values with room for `units` more. */
-  #reserve(grid: number, index: number, units: number): Float64Array {
+  /** The address of a level with room for `units` more. */
+  #reserve(grid: number, index: number, units: number): number {
     let level = this.#levels.get(index);
     if (level === undefined) {
-      level = { values: takeZeros(), bound: 0 };
+      level = { address: this.#arena.take(), bound: 0 };
       this.#levels.set(index, level);
     }
     if (level.bound + units > exactLimit) {
       const above = this.#reserve(grid, index + 1, carryUnits);
-      moveMultiples(level.values, above, splitter(grid + spacing * (index + 1)));
+      this.#arena.kernels.moveMultiples(level.address, this.#count, above, splitter(grid + spacing * (index + 1)));
       level.bound = lowerUnits;
     }
     level.bound += units;
-    return level.values;
+    return level.address;
   }
 }

@@ -1,13 +1,23 @@
 import { FedLoraError } from "@fedlora/core";
 import { ExactBlock } from "./exact-block.js";
-import { addLevel, joinLevels, roundMeans } from "./exact-kernels.js";
 import { exactWeight, nearestFloat32 } from "./float32.js";
-import { blockLength, giveBack, takeZeros } from "./level-pool.js";
+import { blockLength, openArena, stagedLength } from "./level-arena.js";
+import type { LevelArena } from "./level-arena.js";
+import { meanInFloat64 } from "./mean-in-float64.js";
 
 /** Every product of two float32 values is an integer times 2^-298. */
 const unitExponent = -298;
 /** Relative error of a mean taken in float64 from up to 16 levels, with a wide margin. */
 const roundingError = 2 ** -47;
+
+/** The blocks of `stagedLength` elements. */
+interface Chunk {
+  readonly arena: LevelArena;
+  readonly blocks: readonly ExactBlock[];
+}
+
+/** What a dropped sum held (an update was refused, say) is left to the sums that follow. */
+const dropped = new FinalizationRegistry(clear);
 
 /**
  * Element-wise sums of `weight * values`, exact: independent of order and sharding, in every bit.
@@ -18,14 +28,16 @@ const roundingError = 2 ** -47;
  */
 export class ExactSum {
   readonly length: number;
-  readonly #blocks: readonly ExactBlock[];
+  /** Undefined where nothing has been added. */
+  readonly #chunks: (Chunk | undefined)[];
+  readonly #arena: LevelArena | undefined;
 
-  constructor(length: number) {
+  /** @param arena where the sum is kept; undefined: where this thread has room */
+  constructor(length: number, arena?: LevelArena) {
     this.length = length;
-    this.#blocks = Array.from(
-      { length: Math.ceil(length / blockLength) },
-      (_, i) => new ExactBlock(Math.min(blockLength, length - i * blockLength)),
-    );
+    this.#arena = arena;
+    this.#chunks = Array.from({ length: Math.ceil(length / stagedLength) }, () => undefined);
+    dropped.register(this, this.#chunks);
   }
 
   /**
@@ -43,11 +55,13 @@ export class ExactSum {
     }
     const exact = exactWeight(weight);
     if (exact === undefined) return;
-    const patterns = new Int32Array(values.buffer, values.byteOffset, values.length);
-    let offset = 0;
-    for (const block of this.#blocks) {
-      block.add(values, patterns, offset, exact);
-      offset += blockLength;
+    for (let c = 0; c < this.#chunks.length; c++) {
+      const { arena, blocks } = this.#chunk(c);
+      let at = this.#stage(arena, values, c);
+      for (const block of blocks) {
+        block.add(at, exact);
+        at += 4 * blockLength;
+      }
     }
   }
 
@@ -56,10 +70,18 @@ export class ExactSum {
     if (other.length !== this.length) {
       throw new FedLoraError("update-shape", `a sum of ${other.length} elements merged into one of ${this.length}`);
     }
-    this.#blocks.forEach((block, i) => {
-      const added = other.#blocks[i];
-      if (added !== undefined) block.merge(added);
+    other.#chunks.forEach((added, c) => {
+      if (added === undefined) return;
+      this.#chunk(c).blocks.forEach((block, b) => {
+        const from = added.blocks[b];
+        if (from !== undefined) block.merge(from);
+      });
     });
+  }
+
+  /** Back to zero; gives the memory back at once, where dropping the sum leaves that to the garbage collector. */
+  clear(): void {
+    clear(this.#chunks);
   }
 
   /**
@@ -69,37 +91,67 @@ export class ExactSum {
    * @param total sum of the weights: one element, positive
    * @param base float32 values that the mean is added to; undefined: zeros
    */
-  takeMean(total: ExactSum, base: Float32Array = new Float32Array(this.length)): Float32Array {
-    const inverse = 1 / total.toNumber(0);
+  takeMean(total: ExactSum, base?: Float32Array): Float32Array {
+    const weight = total.#parts(0).reduce((sum, part) => sum + part, 0);
+    // Only where float64 holds the whole of it, float64 can decide a tie.
+    const exactWeight = toUnits(weight) === total.toBigInt(0) ? weight : undefined;
     const out = new Float32Array(this.length);
-    const sums = takeZeros();
-    const sizes = takeZeros();
-    this.#blocks.forEach((block, b) => {
-      const { length } = block;
-      const start = b * blockLength;
-      addUp(block.levels(), sums, sizes);
-      // Nearly always the error of float64 cannot change the float32; where it could, integers decide.
-      for (let i = 0; i < length; i++) {
-        i = roundMeans(i, length, sums, sizes, inverse, roundingError, base, out, start);
-        if (i < length) out[start + i] = this.#exactMean(start + i, total, base[start + i] ?? 0);
+    this.#chunks.forEach((chunk, c) => {
+      const start = c * stagedLength;
+      const length = Math.min(stagedLength, this.length - start);
+      if (chunk === undefined) {
+        if (base !== undefined) out.set(base.subarray(start, start + length), start);
+        return;
       }
-      block.clear();
+      const { arena, blocks } = chunk;
+      let at = this.#stage(arena, base, c);
+      blocks.forEach((block, b) => {
+        const first = start + b * blockLength;
+        block.roundMeans(at, 1 / weight, (i) => {
+          const from = base?.[first + i] ?? 0;
+          const mean = exactWeight && meanInFloat64(block.parts(i), from, exactWeight, roundingError);
+          return mean ?? this.#exactMean(first + i, total, from);
+        });
+        at += 4 * blockLength;
+      });
+      out.set(arena.floats.subarray(arena.staged >>> 2, (arena.staged >>> 2) + length), start);
     });
-    giveBack(sums);
-    giveBack(sizes);
+    this.clear();
     return out;
   }
 
   /** The exact sum at an element, in units of 2^-298. */
   toBigInt(index: number): bigint {
-    const levels = this.#blocks[Math.floor(index / blockLength)]?.levels() ?? [];
-    return levels.reduce((sum, level) => sum + toUnits(level[index % blockLength] ?? 0), 0n);
+    return this.#parts(index).reduce((sum, part) => sum + toUnits(part), 0n);
   }
 
   /** The sum at an element in float64, with a relative error of a few units in the last place where terms have one sign. */
   toNumber(index: number): number {
-    const levels = this.#blocks[Math.floor(index / blockLength)]?.levels() ?? [];
-    return levels.reduce((sum, level) => sum + (level[index % blockLength] ?? 0), 0);
+    return this.#parts(index).reduce((sum, part) => sum + part, 0);
+  }
+
+  #chunk(c: number): Chunk {
+    const known = this.#chunks[c];
+    if (known !== undefined) return known;
+    const arena = this.#arena ?? openArena();
+    const length = Math.min(stagedLength, this.length - c * stagedLength);
+    const blocks = Array.from(
+      { length: Math.ceil(length / blockLength) },
+      (_, b) => new ExactBlock(Math.min(blockLength, length - b * blockLength), arena),
+    );
+    return (this.#chunks[c] = { arena, blocks });
+  }
+
+  /** Copies a chunk's share of the values into the arena; its address there. */
+  #stage(arena: LevelArena, values: Float32Array | undefined, c: number): number {
+    const start = c * stagedLength;
+    arena.stage(values, start, Math.min(stagedLength, this.length - start));
+    return arena.staged;
+  }
+
+  #parts(index: number): readonly number[] {
+    const chunk = this.#chunks[Math.floor(index / stagedLength)];
+    return chunk?.blocks[Math.floor((index % stagedLength) / blockLength)]?.parts(index % blockLength) ?? [];
   }
 
   #exactMean(index: number, total: ExactSum, from: number): number {
@@ -112,18 +164,12 @@ export class ExactSum {
   }
 }
 
-/** Rounded sums over the levels, lowest first, and the sizes of what went in. */
-function addUp(levels: readonly Float64Array[], sums: Float64Array, sizes: Float64Array): void {
-  const [low, high, ...more] = levels;
-  if (low !== undefined && high !== undefined) {
-    joinLevels(low, high, sums, sizes);
-    for (const level of more) addLevel(level, sums, sizes);
-  } else {
-    sums.fill(0);
-    sizes.fill(0);
-    if (low !== undefined) addLevel(low, sums, sizes);
-  }
-}
-
 /** A float64 that is a multiple of 2^-298. Scaling by a power of two is exact. */
 const toUnits = (value: number): bigint => BigInt(value * 2 ** -unitExponent);
+
+function clear(chunks: (Chunk | undefined)[]): void {
+  for (const chunk of chunks) {
+    for (const block of chunk?.blocks ?? []) block.clear();
+  }
+  chunks.fill(undefined);
+}

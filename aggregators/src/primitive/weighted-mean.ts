@@ -57,7 +57,9 @@ export function weightedMeanPass(
         return values === undefined ? [] : [[spec.name, fromFloat32(values, spec.shape)]];
       };
       const tensors: StateDict = new Map(contributors === 0 ? [] : group.tensors.flatMap(mean));
-      return { contributors, totalWeight: totalWeight.toNumber(0), tensors };
+      const sealed = { contributors, totalWeight: totalWeight.toNumber(0), tensors };
+      totalWeight.clear();
+      return sealed;
     },
     stateBytes: ({ tensors }) => tensors.reduce((bytes, { shape }) => bytes + 16 * elementCount(shape), 0),
   };
