@@ -38,7 +38,14 @@ export type { CanonicalValue } from "./json/canonical-json.js";
 export { parseStrictJson } from "./json/strict-json.js";
 export type { StrictJson } from "./json/strict-json.js";
 export type { AdaptableModule, HeadModule, ModelManifest } from "./model/manifest.js";
-export { adapterKeys, adapterLayout, baseDeltaKeys, headKeys, loraKeys, resolveAdapter } from "./adapter/lora-config.js";
+export {
+  adapterKeys,
+  adapterLayout,
+  baseDeltaKeys,
+  headKeys,
+  loraKeys,
+  resolveAdapter,
+} from "./adapter/lora-config.js";
 export type { ResolvedAdapter, ResolvedHead, ResolvedModule } from "./adapter/lora-config.js";
 export { initialAdapter } from "./adapter/initial-adapter.js";
 export { plainLora } from "./adapter/plain-lora.js";
@@ -51,6 +58,7 @@ export type { RandomKey } from "./math/random.js";
 export { nearest, suggestion } from "./text/nearest.js";
 export { firstLayoutDifference } from "./tensor/layout-difference.js";
 export type { LayoutDifference } from "./tensor/layout-difference.js";
+export { clientControlName, controlledTensor, isControlTensor, serverControlName } from "./adapter/control-tensors.js";
 export { moduleOfTensor, tensorKindOf } from "./adapter/tensor-kind.js";
 export type { TensorKind } from "./adapter/tensor-kind.js";
 export type { TensorRole, TensorRoles, UpdateForm } from "./adapter/tensor-roles.js";
