@@ -92,6 +92,8 @@ export interface SlotSpec {
   readonly tensors: StateDict;
   readonly trained: readonly string[];
   readonly scalings: Readonly<Record<string, number>>;
+  /** Values of a graph's inputs of role `base-delta`, by their tensors' names, in exactly their shapes, F32. */
+  readonly baseDelta?: StateDict;
   /** undefined: a slot for evaluation only. */
   readonly optimizer: OptimizerSettings | undefined;
 }
@@ -101,7 +103,7 @@ export interface StepRequest {
   /** Canonical weights file of the base model. */
   readonly weightsFile: string;
   readonly slot: string;
-  /** Everything but adapters and scalings: tokens, mask, labels, loss weights. */
+  /** Everything but what the slot holds: tokens, mask, labels, loss weights. */
   readonly inputs: Readonly<Record<string, HostTensor>>;
   /**
    * For artifacts in per-example mode: the gradient of each example over all trained tensors is scaled down to this L2

@@ -7,6 +7,7 @@ import { type Compile, createGraphs } from "../train/artifact-request.js";
 import type { EncodedExample } from "../train/encode-example.js";
 import type { EngineHandle } from "../train/engine-handle.js";
 import { createFairShare } from "../train/fair-share.js";
+import type { HeldBase } from "../train/held-base.js";
 import type { AdaptedModel, Classification, GenerateOptions, InferenceOptions } from "./adapted-model.js";
 import { generateText } from "./generate.js";
 import { runRows } from "./run-rows.js";
@@ -18,6 +19,8 @@ const embeddingTokens = 256;
 
 export interface AdaptedModelOptions {
   readonly baseModel: BaseModel;
+  /** The base weights that the adapter counts on. */
+  readonly base: Pick<HeldBase, "open">;
   /** Not ended by the model: others may share it. */
   readonly engine: EngineHandle;
   readonly compile: Compile;
@@ -44,22 +47,27 @@ export function createAdaptedModel(options: AdaptedModelOptions): AdaptedModel {
           baseModel.manifest,
           [...tensors].map(([name, { dtype, shape }]) => ({ spec: { name, dtype, shape }, trained: false })),
         );
-  const slot = { tensors, trained: [], scalings: plan.scalings, optimizer: undefined };
+  const adapted = new Set(plan.adapted.map(({ name }) => name));
 
   const unsupported = (what: string): FedLoraError =>
     new FedLoraError("model-unsupported", `"${baseModel.manifest.name}" with this adapter cannot ${what}`);
-  const graphs = (purpose: ArtifactPurpose, task: ArtifactRequest["task"], batch: number) =>
-    createGraphs(
-      // Heads are for the task's own logits; other purposes do not read them.
-      {
-        baseModel,
-        purpose,
-        task,
-        adapter: purpose === "evaluate" ? plan : { ...plan, modulesToSave: [] },
-        batch,
-      },
-      compile,
-    );
+  /** What a piece of work runs on: engine, weights, slot and graphs. */
+  const prepare = async (purpose: ArtifactPurpose, task: ArtifactRequest["task"], batch: number) => {
+    const base = await options.base.open(adapted);
+    const { weightsFile, pairs } = base;
+    // Heads are for the task's own logits; other purposes do not read them.
+    const adapterOf = purpose === "evaluate" ? plan : { ...plan, modulesToSave: [] };
+    const baseDelta = pairs && { baseDelta: pairs.tensors };
+    return {
+      engine: await engine.get(),
+      baseModel,
+      weightsFile,
+      slot: { tensors, trained: [], scalings: plan.scalings, optimizer: undefined, ...baseDelta },
+      graphFor: createGraphs({ baseModel, purpose, task, adapter: adapterOf, batch, pairs }, async (request) =>
+        base.place(await compile(request)),
+      ),
+    };
+  };
 
   /** Values of one output per text, in the texts' order. */
   async function run(
@@ -79,14 +87,11 @@ export function createAdaptedModel(options: AdaptedModelOptions): AdaptedModel {
     }
     const batch = texts.length === 1 ? 1 : batchRows;
     return runRows({
-      engine: await engine.get(),
-      baseModel,
-      slot,
+      ...(await prepare(purpose, task, batch)),
       rows,
       batch,
       output,
       maxTokens: Math.min(maxTokens, baseModel.maxPositions),
-      graphFor: graphs(purpose, task, batch),
       signal,
     });
   }
@@ -106,11 +111,7 @@ export function createAdaptedModel(options: AdaptedModelOptions): AdaptedModel {
     async generate(prompt: string, generateOptions: GenerateOptions = {}): Promise<string> {
       const task: TaskSpec = adapter?.task ?? taskSchema.parse({ kind: "causal-lm" });
       if (task.kind !== "causal-lm" || !baseModel.family.tasks.includes("causal-lm")) throw unsupported("generate");
-      return generateText(
-        { engine: await engine.get(), baseModel, slot, graphFor: graphs("generate", task, 1) },
-        prompt,
-        generateOptions,
-      );
+      return generateText(await prepare("generate", task, 1), prompt, generateOptions);
     },
   };
 }

@@ -14,6 +14,7 @@ const mostPositions = 8192;
 export interface GenerateRequest {
   readonly engine: TrainingEngine;
   readonly baseModel: BaseModel;
+  readonly weightsFile: string;
   readonly slot: SlotSpec;
   /** Graphs of one row. */
   readonly graphFor: (length: number) => Promise<ArtifactRef>;
@@ -25,7 +26,7 @@ export async function generateText(
   prompt: string,
   options: GenerateOptions,
 ): Promise<string> {
-  const { engine, baseModel } = request;
+  const { engine, baseModel, weightsFile } = request;
   const { tokenizer } = baseModel;
   const maxPositions = Math.min(baseModel.maxPositions, mostPositions);
   const promptIds = tokenizer.encode(prompt);
@@ -37,7 +38,6 @@ export async function generateText(
   const ids = [...promptIds];
   const buckets = lengthLadder(maxPositions);
   const choose = createChooser(options);
-  const weightsFile = await baseModel.weightsFile();
   const slot = await engine.createSlot(request.slot);
   try {
     const most = Math.min(maxPositions, promptIds.length + (options.maxNewTokens ?? 64));

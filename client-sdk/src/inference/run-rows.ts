@@ -11,7 +11,8 @@ import { maxBuckets } from "../train/prepare-training.js";
 
 export interface RowsRequest {
   readonly engine: TrainingEngine;
-  readonly baseModel: BaseModel;
+  readonly baseModel: Pick<BaseModel, "tokenizer">;
+  readonly weightsFile: string;
   readonly slot: SlotSpec;
   readonly rows: readonly EncodedExample[];
   /** Rows of a batch. */
@@ -29,7 +30,7 @@ export interface RowsRequest {
  * @throws FedLoraError `cancelled`, and what the engine throws
  */
 export async function runRows(request: RowsRequest): Promise<readonly Float32Array[]> {
-  const { engine, baseModel, rows, batch, signal } = request;
+  const { engine, baseModel, weightsFile, rows, batch, signal } = request;
   const order = [...rows.keys()].sort((a, b) => (rows[b]?.tokens.length ?? 0) - (rows[a]?.tokens.length ?? 0));
   const batches: number[][] = [];
   for (let start = 0; start < order.length; start += batch) batches.push(order.slice(start, start + batch));
@@ -38,7 +39,6 @@ export async function runRows(request: RowsRequest): Promise<readonly Float32Arr
   const buckets = chooseBuckets(longest, lengthLadder(request.maxTokens), maxBuckets);
 
   const results = new Array<Float32Array>(rows.length);
-  const weightsFile = await baseModel.weightsFile();
   const slot = await engine.createSlot(request.slot);
   try {
     for (const indices of batches) {

@@ -1,5 +1,6 @@
 import type { ArtifactPurpose, ArtifactRef, ArtifactRequest } from "../engine/artifact.js";
 import type { AdapterPlan } from "../lora/adapter-plan.js";
+import type { BaseDeltaPairs } from "../models/base-delta/low-rank-pairs.js";
 import type { BaseModel } from "../models/base-model.js";
 
 /** Compiles a graph, or finds it in its cache. */
@@ -14,6 +15,8 @@ export interface GraphSettings {
   readonly batch: number;
   readonly memory?: ArtifactRequest["memory"];
   readonly dropout?: boolean;
+  /** Low-rank changes of the base weights that enter as inputs. */
+  readonly pairs?: Pick<BaseDeltaPairs, "rank" | "modules"> | undefined;
 }
 
 /**
@@ -27,6 +30,8 @@ export function createGraphs(settings: GraphSettings, compile: Compile): (length
   // Only a training graph differentiates, so all others are the same whatever is trained.
   const adapted =
     purpose === "train" ? adapter.adapted : adapter.adapted.map((module) => ({ ...module, trained: false }));
+  const names = new Set(adapted.map(({ name }) => name));
+  const baseDeltaModules = (settings.pairs?.modules ?? []).filter((name) => !names.has(name));
   return (length) => {
     const known = graphs.get(length);
     if (known !== undefined) return known;
@@ -43,7 +48,8 @@ export function createGraphs(settings: GraphSettings, compile: Compile): (length
       privacy: "none",
       memory: settings.memory ?? "plain",
       dropout: settings.dropout ?? false,
-      baseDeltaRank: 0,
+      baseDeltaRank: settings.pairs?.rank ?? 0,
+      ...(baseDeltaModules.length > 0 && { baseDeltaModules }),
     });
     graphs.set(length, graph);
     return graph;

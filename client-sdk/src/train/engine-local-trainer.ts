@@ -11,7 +11,9 @@ import {
   systemClock,
   toStateDict,
 } from "@fedlora/core";
-import { planAdapter } from "../lora/adapter-plan.js";
+import { type AdapterPlan, planAdapter } from "../lora/adapter-plan.js";
+import type { BaseDelta } from "../models/base-delta/base-delta.js";
+import type { BaseVersions, OpenBase } from "../models/base-delta/base-versions.js";
 import type { BaseModel } from "../models/base-model.js";
 import { type Compile, createGraphs } from "./artifact-request.js";
 import { createExampleEncoder, type EncodedExample } from "./encode-example.js";
@@ -28,6 +30,7 @@ export interface EngineLocalTrainerOptions {
   /** Ended by `close`. */
   readonly engine: EngineHandle;
   readonly compile: Compile;
+  readonly baseVersions: BaseVersions;
   readonly clock?: Clock;
 }
 
@@ -38,12 +41,14 @@ export interface EngineLocalTrainerOptions {
 export class EngineLocalTrainer implements LocalTrainer {
   readonly #baseModel: BaseModel;
   readonly #compile: Compile;
+  readonly #baseVersions: BaseVersions;
   readonly #clock: Clock;
   readonly #engine: EngineHandle;
 
   constructor(options: EngineLocalTrainerOptions) {
     this.#baseModel = options.baseModel;
     this.#compile = options.compile;
+    this.#baseVersions = options.baseVersions;
     this.#clock = options.clock ?? systemClock;
     this.#engine = options.engine;
   }
@@ -73,24 +78,24 @@ export class EngineLocalTrainer implements LocalTrainer {
       signal,
       turn,
     );
-    const graphFor = createGraphs(
-      {
-        baseModel,
-        purpose: "train",
-        task,
-        adapter,
-        batch: training.batchSize,
-        memory: training.memory,
-        dropout: instructions.adapter.dropout > 0,
-      },
-      this.#compile,
-    );
-    const work = { request, prepared, adapter, tensors, baseModel, graphFor, clock: this.#clock, turn };
-    return trainAdapter(await this.#engine.get(), work, signal, onProgress);
+    const settings = {
+      baseModel,
+      purpose: "train",
+      task,
+      adapter,
+      batch: training.batchSize,
+      memory: training.memory,
+      dropout: instructions.adapter.dropout > 0,
+    } as const;
+    return this.#withBase(request.baseDeltas, adapter, signal, async (base, compile) => {
+      const graphFor = createGraphs({ ...settings, pairs: base.pairs }, compile);
+      const work = { request, prepared, adapter, tensors, baseModel, base, graphFor, clock: this.#clock, turn };
+      return trainAdapter(await this.#engine.get(), work, signal, onProgress);
+    });
   }
 
   async evaluate(
-    request: Pick<TrainRequest, "instructions" | "start" | "data">,
+    request: Pick<TrainRequest, "instructions" | "start" | "data" | "baseDeltas">,
     signal: AbortSignal,
     onProgress: (progress: TrainingProgress) => void,
   ): Promise<EvaluationCounts> {
@@ -102,22 +107,41 @@ export class EngineLocalTrainer implements LocalTrainer {
     const tensors = takeStart(instructions, request.start);
     onProgress({ stage: "preparing", step: 0, totalSteps: 0, loss: Number.NaN, tokensPerSecond: 0 });
     const examples = await this.#readHeldOut(data, instructions, signal);
-    const graphFor = createGraphs(
-      { baseModel, purpose: "evaluate", task, adapter, batch: training.batchSize },
-      this.#compile,
-    );
-    const work = { examples, task, batch: training.batchSize, adapter, tensors, baseModel, graphFor };
-    const start = this.#clock.monotonicMs();
+    const settings = { baseModel, purpose: "evaluate", task, adapter, batch: training.batchSize } as const;
     const numTokens = examples.reduce((sum, { tokens }) => sum + tokens.length, 0);
-    return evaluateAdapter(await this.#engine.get(), work, signal, (progress) => {
-      const seconds = Math.max(1e-3, (this.#clock.monotonicMs() - start) / 1000);
-      const share = progress.step / progress.totalSteps;
-      onProgress({ stage: "evaluating", ...progress, tokensPerSecond: (numTokens * share) / seconds });
+    return this.#withBase(request.baseDeltas, adapter, signal, async (base, compile) => {
+      const graphFor = createGraphs({ ...settings, pairs: base.pairs }, compile);
+      const work = { examples, task, batch: training.batchSize, adapter, tensors, baseModel, base, graphFor };
+      const start = this.#clock.monotonicMs();
+      return evaluateAdapter(await this.#engine.get(), work, signal, (progress) => {
+        const seconds = Math.max(1e-3, (this.#clock.monotonicMs() - start) / 1000);
+        const share = progress.step / progress.totalSteps;
+        onProgress({ stage: "evaluating", ...progress, tokensPerSecond: (numTokens * share) / seconds });
+      });
     });
+  }
+
+  heldBaseDeltas(ids: readonly string[]): Promise<number> {
+    return this.#baseVersions.held(ids);
   }
 
   close(): Promise<void> {
     return this.#engine.close();
+  }
+
+  /** Runs `work` on the base weights that a chain of deltas leads to, with a compiler whose graphs read them. */
+  async #withBase<Result>(
+    deltas: readonly BaseDelta[] = [],
+    { adapted }: AdapterPlan,
+    signal: AbortSignal,
+    work: (base: OpenBase, compile: Compile) => Promise<Result>,
+  ): Promise<Result> {
+    const base = await this.#baseVersions.open(deltas, new Set(adapted.map(({ name }) => name)), signal);
+    try {
+      return await work(base, async (request) => base.place(await this.#compile(request)));
+    } finally {
+      await base.release();
+    }
   }
 
   async #readHeldOut(

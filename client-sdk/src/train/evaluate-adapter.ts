@@ -2,6 +2,7 @@ import { type EvaluationCounts, FedLoraError, type StateDict, type TaskSpec } fr
 import type { ArtifactManifest, ArtifactRef, OutputRole } from "../engine/artifact.js";
 import type { HostTensor, TrainingEngine } from "../engine/engine.js";
 import type { AdapterPlan } from "../lora/adapter-plan.js";
+import type { OpenBase } from "../models/base-delta/base-versions.js";
 import type { BaseModel } from "../models/base-model.js";
 import type { EncodedExample } from "./encode-example.js";
 import { bucketFor, chooseBuckets, lengthLadder } from "./length-buckets.js";
@@ -19,7 +20,9 @@ export interface EvaluationWork {
   readonly adapter: AdapterPlan;
   /** Values of the adapter's tensors, F32. */
   readonly tensors: StateDict;
-  readonly baseModel: BaseModel;
+  readonly baseModel: Pick<BaseModel, "tokenizer">;
+  /** The base weights that the request counts on. */
+  readonly base: OpenBase;
   readonly graphFor: (length: number) => Promise<ArtifactRef>;
 }
 
@@ -35,12 +38,12 @@ export async function evaluateAdapter(
   signal: AbortSignal,
   onProgress: (progress: Pick<TrainingProgress, "step" | "totalSteps" | "loss">) => void,
 ): Promise<EvaluationCounts> {
-  const { task, adapter, baseModel } = work;
+  const { task, adapter, baseModel, base } = work;
   const batches = cutMicroBatches(work.examples, work.batch);
   const buckets = chooseBuckets(batches.map(longestRow), lengthLadder(task.maxTokens), maxBuckets);
   const numLabels = task.kind === "sequence-classification" ? task.labels.length : 0;
   const confusion = new Array<number>(numLabels * numLabels).fill(0);
-  const weightsFile = await baseModel.weightsFile();
+  const { weightsFile, pairs } = base;
   let lossSum = 0;
   let count = 0;
 
@@ -48,6 +51,7 @@ export async function evaluateAdapter(
     tensors: work.tensors,
     trained: [],
     scalings: adapter.scalings,
+    ...(pairs && { baseDelta: pairs.tensors }),
     optimizer: undefined,
   });
   try {

@@ -1,4 +1,5 @@
 import type { EvaluationCounts, PlanInstructions, StateDict, UpdateMetrics } from "@fedlora/core";
+import type { BaseDelta } from "../models/base-delta/base-delta.js";
 
 /** One labelled text. `label` is a label's name or its index in the task's list. */
 export interface ClassificationExample {
@@ -40,6 +41,8 @@ export interface TrainRequest {
   readonly round: number;
   readonly streamKey: string;
   readonly optimizerState: StateDict | undefined;
+  /** Changes to the frozen weights that the plan counts on, oldest first; absent: none. */
+  readonly baseDeltas?: readonly BaseDelta[];
 }
 
 export interface TrainResult {
@@ -59,9 +62,14 @@ export interface LocalTrainer {
     onProgress: (progress: TrainingProgress) => void,
   ): Promise<TrainResult>;
   evaluate(
-    request: Pick<TrainRequest, "instructions" | "start" | "data">,
+    request: Pick<TrainRequest, "instructions" | "start" | "data" | "baseDeltas">,
     signal: AbortSignal,
     onProgress: (progress: TrainingProgress) => void,
   ): Promise<EvaluationCounts>;
+  /**
+   * How many deltas at the start of a chain it holds merged already, so that their `source` may be undefined. A trainer
+   * without this method cannot change base weights, and is given no request that asks for it.
+   */
+  heldBaseDeltas?(ids: readonly string[]): Promise<number>;
   close(): Promise<void>;
 }

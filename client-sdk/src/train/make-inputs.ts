@@ -14,7 +14,7 @@ export interface BatchRequest {
 }
 
 /**
- * What a graph reads of a batch, by input name: tokens, mask, labels and loss weights. Rows and positions without an
+ * What a graph reads of a batch, by input name: tokens, mask, labels and loss weights; the rest is the slot's. Rows and positions without an
  * example are padding: weight 0, mask 0 (a padding row keeps its first position, so that its attention is defined).
  *
  * @throws FedLoraError `artifact-invalid` for a graph that asks for something else
@@ -38,6 +38,7 @@ function makeInput(input: ArtifactInput, length: number, request: BatchRequest):
   switch (input.role) {
     case "adapter":
     case "scaling":
+    case "base-delta":
       return undefined;
     case "tokens": {
       const data = new Int32Array(size).fill(padTokenId);
@@ -73,11 +74,6 @@ function makeInput(input: ArtifactInput, length: number, request: BatchRequest):
       if (data === undefined) throw new FedLoraError("artifact-invalid", "the graph drops out unasked");
       return { dtype: "F32", shape: input.shape, data };
     }
-    case "base-delta":
-      throw new FedLoraError(
-        "artifact-invalid",
-        `the graph's input "${input.name}" is a base delta, which no plan gave`,
-      );
   }
 }
 

@@ -10,6 +10,7 @@ import {
 import type { ArtifactRef } from "../engine/artifact.js";
 import type { TrainingEngine } from "../engine/engine.js";
 import type { AdapterPlan } from "../lora/adapter-plan.js";
+import type { OpenBase } from "../models/base-delta/base-versions.js";
 import type { BaseModel } from "../models/base-model.js";
 import { drawDropoutMasks } from "./dropout-masks.js";
 import { bucketFor } from "./length-buckets.js";
@@ -28,6 +29,8 @@ export interface TrainingWork {
   /** Start values of the adapter's tensors, F32. */
   readonly tensors: StateDict;
   readonly baseModel: BaseModel;
+  /** The base weights that the request counts on. */
+  readonly base: OpenBase;
   readonly graphFor: (length: number) => Promise<ArtifactRef>;
   readonly clock: Clock;
   readonly turn: () => Promise<void>;
@@ -53,6 +56,7 @@ export async function trainAdapter(
     tensors: work.tensors,
     trained: [...adapter.trained.keys()],
     scalings: adapter.scalings,
+    ...(work.base.pairs && { baseDelta: work.base.pairs.tensors }),
     optimizer: {
       kind: optimizer.kind,
       momentum: optimizer.momentum,
@@ -109,10 +113,10 @@ async function takeStep(
   index: number,
   signal: AbortSignal,
 ): Promise<{ loss: number; stepMs: number }> {
-  const { request, prepared, baseModel, adapter } = work;
+  const { request, prepared, baseModel, base, adapter } = work;
   const { instructions, round, streamKey } = request;
   const { training } = instructions;
-  const weightsFile = await baseModel.weightsFile();
+  const { weightsFile } = base;
   let loss = 0;
   let stepMs = 0;
   for (const [micro, examples] of step.microBatches.entries()) {

@@ -3,7 +3,7 @@ import type { FamilyDescription, ForwardContext } from "../../models/family.js";
 import * as ops from "../../models/ops.js";
 import type { LowRankPair, LowRankUpdate, Value } from "../../models/ops.js";
 import type { ArtifactRequest } from "../artifact.js";
-import { inputNames } from "./declare-inputs.js";
+import { baseDeltaModules, inputNames } from "./declare-inputs.js";
 import type { TrainedTensor } from "./declare-inputs.js";
 
 export interface ContextRequest {
@@ -21,13 +21,14 @@ export function createForwardContext(options: ContextRequest): ForwardContext {
   const biases = new Set(description.weights.map(({ name }) => name).filter((name) => name.endsWith(".bias")));
   const heads = new Set(description.heads.map(({ name }) => name));
   const adapted = new Set(request.adapted.map(({ name }) => name));
+  const changed = new Set(baseDeltaModules(request));
   const masked = request.dropout && request.purpose === "train";
   /** Within a layer that is run again, adapters are the arguments of that run. */
   let substitutes: ReadonlyMap<string, Value> = new Map();
   const adapter = (name: string): Value => substitutes.get(name) ?? input(name);
 
   const baseDelta = (module: string): LowRankPair | undefined => {
-    if (request.baseDeltaRank === 0) return undefined;
+    if (!changed.has(module)) return undefined;
     const { a, b } = loraKeys(module);
     return { a: input(inputNames.baseDelta(a)), b: input(inputNames.baseDelta(b)) };
   };
@@ -55,9 +56,8 @@ export function createForwardContext(options: ContextRequest): ForwardContext {
       }
       const hasBias = heads.has(module) || biases.has(`${module}.bias`);
       const bias = hasBias ? weight(`${module}.bias`) : undefined;
-      if (!adapted.has(module)) return ops.frozenLinear(x, weight(`${module}.weight`), bias);
       const base = ops.frozenLinear(x, weight(`${module}.weight`), bias, baseDelta(module));
-      return ops.lowRankUpdate(base, x, loraOf(module));
+      return adapted.has(module) ? ops.lowRankUpdate(base, x, loraOf(module)) : base;
     },
 
     layer(index, x, body) {

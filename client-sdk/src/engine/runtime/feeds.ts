@@ -4,7 +4,7 @@ import type { HostTensor, StepRequest } from "../engine.js";
 import type { Slot } from "./slot.js";
 
 /**
- * Everything a graph reads: adapters and scalings from the slot, the rest from the request.
+ * Everything a graph reads: adapters, scalings and base deltas from the slot, the rest from the request.
  *
  * Throws `request-invalid` for an input that is missing, unknown, or of another dtype or shape, `adapter-invalid` where the
  * slot does not fit the graph.
@@ -19,7 +19,9 @@ export function assembleFeeds(
   for (const input of manifest.inputs) {
     if (input.role === "adapter") feeds.set(input.name, slot.feed(input.tensor ?? input.name, input.shape));
     else if (input.role === "scaling") feeds.set(input.name, slot.scaling(input.tensor ?? input.name));
-    else {
+    else if (input.role === "base-delta") {
+      feeds.set(input.name, slot.baseDelta(input.tensor ?? input.name, input.shape));
+    } else {
       feeds.set(input.name, given(input, inputs[input.name]));
       used += 1;
     }

@@ -25,6 +25,7 @@ export class Slot {
   readonly #tensors = new Map<string, SlotTensor>();
   readonly #trained = new Map<string, Trained>();
   readonly #scalings = new Map<string, HostTensor>();
+  readonly #baseDelta = new Map<string, HostTensor>();
   readonly #optimizer: Optimizer | undefined;
   #version = 0;
   #isEmpty = true;
@@ -40,6 +41,9 @@ export class Slot {
     }
     for (const [module, value] of Object.entries(spec.scalings)) {
       this.#scalings.set(module, { dtype: "F32", shape: [], data: new Float32Array([value]) });
+    }
+    for (const [name, tensor] of spec.baseDelta ?? []) {
+      this.#baseDelta.set(name, { dtype: "F32", shape: [...tensor.shape], data: toFloats(name, tensor) });
     }
     this.#optimizer = spec.optimizer && new Optimizer(spec.optimizer, this.#trained);
   }
@@ -82,6 +86,16 @@ export class Slot {
     const scaling = this.#scalings.get(module);
     if (scaling === undefined) throw new FedLoraError("adapter-invalid", `the slot has no scaling for "${module}"`);
     return scaling;
+  }
+
+  /** One half of a low-rank change to a frozen weight, in the shape that the graph asks for. */
+  baseDelta(name: string, shape: readonly number[]): HostTensor {
+    const tensor = this.#baseDelta.get(name);
+    if (tensor === undefined || !shapesEqual(tensor.shape, shape)) {
+      const got = tensor === undefined ? "is missing" : `has shape [${tensor.shape.join(", ")}]`;
+      throw new FedLoraError("adapter-invalid", `base delta "${name}" [${shape.join(", ")}] of the slot ${got}`);
+    }
+    return tensor;
   }
 
   /**
