@@ -14,8 +14,17 @@ import { runPasses } from "../run-passes.js";
 
 export type NamedValues = Readonly<Record<string, readonly number[] | Float32Array>>;
 
-/** An update held in memory, with every promise of `UpdateView`: the array is overwritten by the next call. */
-export function memoryUpdate(id: string, weight: number, tensors: StateDict): UpdateView {
+/**
+ * An update held in memory, with every promise of `UpdateView`: the array is overwritten by the next call.
+ *
+ * @param more replaces what follows from the weight and the id
+ */
+export function memoryUpdate(
+  id: string,
+  weight: number,
+  tensors: StateDict,
+  more: Partial<Pick<UpdateView, "clientId" | "numExamples" | "numSteps" | "staleness" | "receivedLoss">> = {},
+): UpdateView {
   let shared = new Float32Array(0);
   return {
     id,
@@ -25,6 +34,7 @@ export function memoryUpdate(id: string, weight: number, tensors: StateDict): Up
     numSteps: 1,
     staleness: 0,
     receivedLoss: undefined,
+    ...more,
     shape: (name) => tensors.get(name)?.shape,
     tensor(name) {
       const tensor = tensors.get(name);
@@ -74,6 +84,7 @@ export interface InMemoryOptions {
   readonly state?: MethodRunState;
   readonly sink?: TensorSink;
   readonly baseVersion?: number;
+  readonly serverStep?: AggregationInput["serverStep"];
 }
 
 /** Runs one round over updates in memory. `shards` splits the updates into as many states, merged before the seal. */
@@ -84,9 +95,9 @@ export function aggregateInMemory(
   options: InMemoryOptions = {},
 ): AggregationResult {
   const { shards = 1, visible = "individual-updates", round = 1, state = method.initialState() } = options;
-  const { sink = new MemorySink(), baseVersion = 0 } = options;
+  const { sink = new MemorySink(), baseVersion = 0, serverStep } = options;
   const phase = method.phase(state, round);
-  const aggregation = method.aggregate({ round, phase, state, global, baseVersion, visible, sink });
+  const aggregation = method.aggregate({ round, phase, state, global, baseVersion, visible, sink, serverStep });
   return runPasses(inShards(aggregation, shards), (visit) => updates.forEach(visit));
 }
 
