@@ -177,6 +177,11 @@ export interface AggregationInput {
    * through it (all tensors that were uploaded) before they compute anything that depends on what is sent. Absent: none.
    */
   readonly serverStep?: ((aggregated: StateDict) => StateDict) | undefined;
+  /**
+   * What the updates weigh over what they would weigh if none were stale, 0 to 1; absent: 1. FedBuff divides by the number
+   * of updates, not by their discounted weights, so the mean change is damped by this share.
+   */
+  readonly freshness?: number | undefined;
   /** Takes a base delta tensor by tensor; methods that edit the base write there and hold nothing. */
   readonly sink: TensorSink;
 }

@@ -1,6 +1,7 @@
-import { firstNonFinite, toStateDict } from "@fedlora/core";
+import { firstNonFinite, fromFloat32, toFloat32, toStateDict } from "@fedlora/core";
 import type { StateDict } from "@fedlora/core";
 import type { AggregationInput, AggregationResult, SealedPasses } from "../method.js";
+import { tensorOf } from "./method-parts.js";
 import type { WeightedMean } from "./weighted-mean.js";
 
 export type Refused = Extract<AggregationResult, { kind: "refused" }>;
@@ -23,7 +24,8 @@ export function collectMean(sealed: SealedPasses, pass: string, input: Aggregati
   const contributors = Math.max(0, ...means.map((mean) => mean.contributors));
   if (contributors === 0) return refused(`round ${input.round}: no update with a weight above 0 to average`);
   const averaged: StateDict = toStateDict(means.flatMap(({ tensors }) => [...tensors]));
-  const stepped = input.serverStep?.(averaged) ?? averaged;
+  const damped = dampen(averaged, input);
+  const stepped = input.serverStep?.(damped) ?? damped;
   const global: StateDict = toStateDict([...input.global, ...stepped]);
   const overflown = [...stepped].find(([, tensor]) => firstNonFinite(tensor) >= 0);
   if (overflown !== undefined) return refused(`round ${input.round}: "${overflown[0]}" is beyond float32`);
@@ -32,3 +34,15 @@ export function collectMean(sealed: SealedPasses, pass: string, input: Aggregati
 }
 
 export const refused = (message: string): Refused => ({ kind: "refused", code: "round-failed", message });
+
+/** global + freshness * (mean - global), as FedBuff weighs stale updates; see `AggregationInput.freshness`. */
+function dampen(averaged: StateDict, { global, freshness = 1 }: AggregationInput): StateDict {
+  if (freshness === 1) return averaged;
+  return toStateDict(
+    [...averaged].map(([name, tensor]) => {
+      const from = toFloat32(tensorOf(global, name));
+      const values = toFloat32(tensor).map((mean, i) => (from[i] ?? 0) + freshness * (mean - (from[i] ?? 0)));
+      return [name, fromFloat32(values, tensor.shape)] as const;
+    }),
+  );
+}

@@ -32,6 +32,7 @@ function jobOf(): AggregationJob {
     numExamples: 100 + k,
     numSteps: 1,
     staleness: 0,
+    fullWeight: 100 + k,
     receivedLoss: undefined,
     layout,
     codec: "f32",

@@ -23,7 +23,8 @@ export function aggregateRound(job: AggregationJob): AggregationOutcome {
   const sink = new FileSink(job.deltaPath);
   let result: AggregationResult;
   try {
-    result = runPasses(method.aggregate({ round, phase, state, global, baseVersion, sink }), (visit) => {
+    const input = { round, phase, state, global, baseVersion, sink, freshness: freshnessOf(job) };
+    result = runPasses(method.aggregate(input), (visit) => {
       for (const update of updates) reader.visit(update, visit);
     });
   } finally {
@@ -37,6 +38,13 @@ export function aggregateRound(job: AggregationJob): AggregationOutcome {
     baseDelta: result.baseDelta,
     metrics: result.metrics,
   };
+}
+
+/** 1 where no update is stale; undefined where none weighs anything. */
+function freshnessOf({ updates }: AggregationJob): number | undefined {
+  const full = updates.reduce((sum, { fullWeight }) => sum + fullWeight, 0);
+  const weight = updates.reduce((sum, update) => sum + update.weight, 0);
+  return full > 0 ? weight / full : undefined;
 }
 
 function assertUpdates({ updates }: AggregationJob): void {

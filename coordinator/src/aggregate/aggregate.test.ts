@@ -47,13 +47,32 @@ async function store(bytes: Uint8Array): Promise<BlobFile> {
 const common = { layout, codec: "f32", numSteps: 1, staleness: 0, receivedLoss: undefined };
 async function storeUpdate(k: number, state: StateDict = tensors(k + 1)): Promise<UpdateFile> {
   const blob = await store(writeSafetensors(state));
-  return { ...blob, id: `plan-${k}`, clientId: `client-${k}` as ClientId, weight: 10 + k, numExamples: 10 + k, ...common };
+  return {
+    ...blob,
+    id: `plan-${k}`,
+    clientId: `client-${k}` as ClientId,
+    weight: 10 + k,
+    numExamples: 10 + k,
+    fullWeight: 10 + k,
+    ...common,
+  };
 }
 async function makeJob(updates: readonly UpdateFile[]): Promise<AggregationJob> {
   const spec = testSpec();
   const state = compileMethod({ spec, adapterLayout: layout, scalings: {} }).initialState();
   const global = await store(writeSafetensors(tensors(0)));
-  return { spec, adapterLayout: layout, scalings: {}, deltaPath: join(folder, "delta"), round: 1, phase: "train", state, global, baseVersion: 0, updates };
+  return {
+    spec,
+    adapterLayout: layout,
+    scalings: {},
+    deltaPath: join(folder, "delta"),
+    round: 1,
+    phase: "train",
+    state,
+    global,
+    baseVersion: 0,
+    updates,
+  };
 }
 const threeUpdates = (): Promise<UpdateFile[]> => Promise.all([0, 1, 2].map((k) => storeUpdate(k)));
 

@@ -44,6 +44,8 @@ export interface UpdateFile extends BlobFile {
   readonly receivedLoss: number | undefined;
   /** Unnormalised: `updateWeight(spec.weighting, numExamples)` times the intake rule's `staleWeight`; finite, >= 0. */
   readonly weight: number;
+  /** The weight before any discount for staleness. */
+  readonly fullWeight: number;
   readonly numExamples: number;
 }
 

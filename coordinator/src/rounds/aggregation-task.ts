@@ -70,6 +70,7 @@ async function aggregate(driver: RunDriver, deltaPath: string, signal: AbortSign
   const ids = accepted.map(({ acceptance }) => acceptance.blobId).filter((id): id is BlobId => id !== "");
   const methodState = await loadMethodState(blobs, context, state);
   const forms = await readForms(driver, accepted);
+  const { staleWeight } = driver.plans.intakeRule(methodState, state.methodPhase);
   return withBlobFiles(blobs, [state.adapter.id, ...ids], (pathOf) =>
     aggregation.run(
       {
@@ -82,8 +83,9 @@ async function aggregate(driver: RunDriver, deltaPath: string, signal: AbortSign
         global: { blobId: state.adapter.id, path: pathOf(state.adapter.id) },
         baseVersion: state.baseVersion,
         deltaPath,
-        updates: accepted.map(({ planId, clientId, instructions, acceptance }): UpdateFile => {
+        updates: accepted.map(({ planId, clientId, round, instructions, acceptance }): UpdateFile => {
           const { values = [], codec = "f32" } = forms.get(instructions.id) ?? {};
+          const staleness = state.round - round;
           const { numExamples, numSteps, receivedLoss } = acceptance.metrics;
           return {
             id: planId,
@@ -92,10 +94,11 @@ async function aggregate(driver: RunDriver, deltaPath: string, signal: AbortSign
             path: pathOf(acceptance.blobId as BlobId),
             layout: values,
             codec,
-            weight: acceptance.weight,
+            weight: staleness === 0 ? acceptance.weight : acceptance.weight * staleWeight(staleness),
+            fullWeight: acceptance.weight,
             numExamples,
             numSteps,
-            staleness: 0,
+            staleness,
             receivedLoss,
           };
         }),

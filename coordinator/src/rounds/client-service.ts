@@ -22,7 +22,7 @@ import type { AcceptDecision } from "./decide-plans.js";
 import type { PresentClient } from "./presence.js";
 import type { RunDriver } from "./run-driver.js";
 import type { BlobRef, RunEvent } from "./run-events.js";
-import { plansOf } from "./run-state.js";
+import { livePlan, livePlans } from "./run-state.js";
 import { readUpdateForm } from "./update-form.js";
 import type { UpdateForm } from "./update-form.js";
 import type { PlanState, RunMachineState } from "./run-state.js";
@@ -119,7 +119,7 @@ export class CoordinatorClientService implements ClientService {
     const { plan } = found;
     const { acceptance } = plan;
     if (acceptance === null && !isAnswerable(state, plan)) throw roundClosed(state, planId);
-    const { round } = state;
+    const { round } = plan;
     return {
       runId,
       round,
@@ -151,7 +151,7 @@ export class CoordinatorClientService implements ClientService {
     const { spec } = driver.state;
     const base = updateWeight(spec.weighting, update.metrics.numExamples);
     const decide = (state: RunMachineState, atMs: number): AcceptDecision => {
-      const weight = base * (state.plans[planId]?.weightFactor ?? 1);
+      const weight = base * (livePlan(state, planId)?.weightFactor ?? 1);
       return decideAcceptance(state, clientId, planId, { ...update, weight }, atMs);
     };
     const receipt = await this.#core.keeper.whilePresent(update.blobId, () =>
@@ -195,7 +195,7 @@ export class CoordinatorClientService implements ClientService {
     const { stage, step, totalSteps, loss, capability } = progress;
     const present = presence.get(clientId);
     if (capability !== undefined && present !== undefined) presence.introduce({ ...present, capability });
-    const plan = state.plans[planId];
+    const plan = livePlan(state, planId);
     const planOpen = plan !== undefined && isAnswerable(state, plan);
     if (planOpen) {
       const data = { planId, stage, step, totalSteps, loss: Number.isFinite(loss) ? loss : null };
@@ -207,7 +207,7 @@ export class CoordinatorClientService implements ClientService {
 
   countBytes(planId: PlanId, direction: "up" | "down", bytes: number): void {
     const driver = this.#core.runs.get(planId.split(".")[0] as RunDriver["runId"]);
-    const plan = driver?.state.plans[planId];
+    const plan = driver === undefined ? undefined : livePlan(driver.state, planId);
     if (driver === undefined || plan === undefined) return;
     driver.meter.count(planId, direction, bytes);
     this.#core.presence.touch(plan.clientId);
@@ -301,7 +301,7 @@ export class CoordinatorClientService implements ClientService {
     const driver = this.#core.runOfPlan(planId);
     findPlan(driver.decided, clientId, planId);
     this.#core.presence.touch(clientId);
-    const isDropped = driver.decided.plans[planId]?.status === "dropped";
+    const isDropped = livePlan(driver.decided, planId)?.status === "dropped";
     if (isDropped) await driver.commit((state) => decideReturn(state, planId, this.#core.clock.now()));
     return driver;
   }
@@ -316,7 +316,7 @@ export class CoordinatorClientService implements ClientService {
     const decided: { before?: Extract<AcceptDecision, { kind: "accepted-before" }>; round: number } = { round: 0 };
     const { events } = await driver.commit((state): readonly RunEvent[] => {
       const decision = decide(state, this.#core.clock.now());
-      decided.round = state.round;
+      decided.round = livePlan(state, planId)?.round ?? state.round;
       if (decision.kind === "accept") return decision.events;
       decided.before = decision;
       return [];
@@ -348,7 +348,7 @@ export class CoordinatorClientService implements ClientService {
 
 /** Blobs of the client's plans of this stage, and the result of a run that ended, for those who hold the base model. */
 function readableBlobs(state: RunMachineState, client: PresentClient): readonly BlobRef[] {
-  const ofPlans = plansOf(state)
+  const ofPlans = livePlans(state)
     .filter(({ clientId }) => clientId === client.clientId)
     .flatMap(({ instructions, download, frozen }) => [
       ...[instructions, download, ...frozen],
@@ -367,7 +367,7 @@ function toRoundPlan(driver: RunDriver, plan: PlanState): RoundPlan {
   return {
     planId,
     runId,
-    round: state.round,
+    round: plan.round,
     kind,
     method: { name, version },
     baseModelHash: context.manifest.hash,

@@ -19,7 +19,7 @@ const drainLookMs = 60_000;
  */
 export async function runCohortSelection(driver: RunDriver, command: RunCommand, signal: AbortSignal): Promise<void> {
   const { clock, presence, tuning, isDraining } = driver.parts;
-  const { size } = driver.state.spec.cohort;
+  const size = clientsToStart(driver.state);
   const { enrolMs } = driver.state.spec.deadlines;
   let enoughSinceMs: number | undefined;
   await driver.plans.load(driver.state);
@@ -78,7 +78,11 @@ export function chooseClients(
 export function isEligible({ state, context, plans, runId }: RunDriver, client: PresentClient): boolean {
   if (client.runId !== undefined && client.runId !== runId) return false;
   if (!client.baseModelHashes.includes(context.manifest.hash)) return false;
-  if (plansOf(state).some(({ clientId }) => clientId === client.clientId)) return false;
+  const isBuffered = state.spec.policy.kind === "buffered";
+  const hasPlan = plansOf(state).some(
+    ({ clientId, status }) => clientId === client.clientId && !(isBuffered && status === "accepted"),
+  );
+  if (hasPlan) return false;
   return plans.canFulfil(client);
 }
 
@@ -89,7 +93,8 @@ async function startRound(
 ): Promise<boolean> {
   const { clock, presence } = driver.parts;
   const { state } = driver;
-  const chosen = chooseClients(state, candidates, wantedPlans(state), "cohort");
+  const carried = Object.values(state.carried).filter(({ status }) => status === "open").length;
+  const chosen = chooseClients(state, candidates, Math.max(0, wantedPlans(state) - carried), "cohort");
   const unreserve = presence.reserve(chosen.map(({ clientId }) => clientId));
   try {
     const start = await driver.plans.issue(state, "train", chosen);
@@ -98,6 +103,12 @@ async function startRound(
   } finally {
     unreserve();
   }
+}
+
+/** Clients that have to be there: the cohort, but a buffered run under way goes on with whoever is at work already. */
+function clientsToStart({ spec, carried, round }: RunMachineState): number {
+  if (spec.policy.kind === "synchronous" || round === 1) return spec.cohort.size;
+  return Object.keys(carried).length > 0 ? 0 : 1;
 }
 
 /** Clients that live and could take part but are not waiting: enrolled a moment ago, or between two polls. */

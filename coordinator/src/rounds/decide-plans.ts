@@ -2,7 +2,7 @@ import { FedLoraError, assertUpdateMetrics } from "@fedlora/core";
 import type { BlobId, ClientId, ErrorCode, PlanId, UpdateMetrics } from "@fedlora/core";
 
 import type { RunEvent } from "./run-events.js";
-import { acceptedPlans, plansOf } from "./run-state.js";
+import { acceptedPlans, livePlan, livePlans, updatesPerRound } from "./run-state.js";
 import type { PastPlan, PlanState, RunMachineState } from "./run-state.js";
 
 /** More refusals of one plan than this are counted in metrics only, so that nobody can fill the journal. */
@@ -24,7 +24,7 @@ export function findPlan(
   clientId: ClientId,
   planId: PlanId,
 ): { readonly plan: PlanState } | { readonly past: PastPlan } {
-  const plan = state.plans[planId];
+  const plan = livePlan(state, planId);
   const past = state.pastPlans[planId];
   const owner = plan?.clientId ?? past?.clientId;
   if (owner !== undefined && owner !== clientId) {
@@ -55,7 +55,8 @@ export function decideAcceptance(
   if (earlier !== undefined) return earlier;
   const common = { runId: state.runId, round: state.round, atMs };
   const events: RunEvent[] = [{ type: "update-accepted", ...common, planId, clientId, ...update }];
-  if (acceptedPlans(state).length + 1 >= state.spec.cohort.size) {
+  // An update of a carried plan that comes between two rounds waits for the next one.
+  if (state.phase === "training" && acceptedPlans(state).length + 1 >= updatesPerRound(state.spec)) {
     events.push({ type: "round-closed", ...common, reason: "complete" });
   }
   return { kind: "accept", events };
@@ -109,7 +110,7 @@ export function decideDecline(
 
 /** A client that had lost its slot is heard of again while its plan can still be answered. */
 export function decideReturn(state: RunMachineState, planId: PlanId, atMs: number): readonly RunEvent[] {
-  const plan = state.plans[planId];
+  const plan = livePlan(state, planId);
   if (plan?.status !== "dropped" || !isAnswerable(state, plan)) return [];
   const { clientId } = plan;
   return [{ type: "client-returned", runId: state.runId, round: state.round, atMs, planId, clientId }];
@@ -121,7 +122,7 @@ export function decideDrops(
   atMs: number,
 ): readonly RunEvent[] {
   return silent.flatMap(({ planId, silentMs }): RunEvent[] => {
-    const plan = state.plans[planId];
+    const plan = livePlan(state, planId);
     if (plan?.status !== "open") return [];
     const { clientId } = plan;
     return [{ type: "client-dropped", runId: state.runId, round: state.round, atMs, planId, clientId, silentMs }];
@@ -131,12 +132,13 @@ export function decideDrops(
 /** Whether an answer to the plan would still count. */
 export function isAnswerable(state: RunMachineState, plan: PlanState): boolean {
   const phase = plan.kind === "train" ? "training" : "evaluating";
-  return state.status === "running" && state.phase === phase && (plan.status === "open" || plan.status === "dropped");
+  const isDue = state.phase === phase || plan.planId in state.carried;
+  return state.status === "running" && isDue && (plan.status === "open" || plan.status === "dropped");
 }
 
 /** The client's plan to work on, where it has one: open, or dropped and still answerable. */
 export function answerablePlanOf(state: RunMachineState, clientId: ClientId): PlanState | undefined {
-  return plansOf(state).find((plan) => plan.clientId === clientId && isAnswerable(state, plan));
+  return livePlans(state).find((plan) => plan.clientId === clientId && isAnswerable(state, plan));
 }
 
 export function roundClosed(state: RunMachineState, planId: PlanId): FedLoraError {
@@ -159,7 +161,7 @@ function findAcceptance(
       ? { sequence: found.plan.acceptance?.sequence ?? null, blobId: found.plan.acceptance?.blobId ?? "" }
       : found.past;
   if (earlier.sequence !== null) {
-    const round = "plan" in found ? state.round : found.past.round;
+    const round = "plan" in found ? found.plan.round : found.past.round;
     if (earlier.blobId === blobId) {
       return { kind: "accepted-before", sequence: earlier.sequence, blobId: earlier.blobId, round };
     }

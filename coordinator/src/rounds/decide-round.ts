@@ -4,7 +4,7 @@ import type { ErrorCode, EvaluationCounts } from "@fedlora/core";
 import { mergeEvaluations, reachesTarget } from "./evaluation-result.js";
 import type { RunCommand } from "./run-reducer.js";
 import type { IssuedPlan, RunEvent } from "./run-events.js";
-import { acceptedPlans, isEvaluationDue, plansOf, quorumOf } from "./run-state.js";
+import { acceptedPlans, isEvaluationDue, plansOf, quorumOf, updatesPerRound } from "./run-state.js";
 import type { RunMachineState } from "./run-state.js";
 
 /** Plans to have out or accepted in a round: the cohort's size times the over-selection, rounded up. */
@@ -17,7 +17,11 @@ export function wantedPlans({ spec }: RunMachineState): number {
 /** Slots that nobody works on: every plan that is out or was accepted fills one. */
 export function vacancies(state: RunMachineState): number {
   if (state.status !== "running" || state.phase !== "training") return 0;
-  const filled = plansOf(state).filter(({ status }) => status === "open" || status === "accepted").length;
+  const isBuffered = state.spec.policy.kind === "buffered";
+  // In a buffered run who has answered gets the next plan at once.
+  const filled = plansOf(state).filter(
+    ({ status }) => status === "open" || (status === "accepted" && !isBuffered),
+  ).length;
   return Math.max(0, state.wanted - filled);
 }
 
@@ -29,7 +33,11 @@ export function decideStart(
 ): readonly RunEvent[] {
   if (!isCurrent(state, command, "selecting")) return [];
   const { runId, round } = state;
-  return [{ type: "round-started", runId, round, atMs, wanted: wantedPlans(state), ...start }];
+  const started: RunEvent = { type: "round-started", runId, round, atMs, wanted: wantedPlans(state), ...start };
+  // Updates that came between the rounds may be enough already.
+  const waiting = Object.values(state.carried).filter(({ status }) => status === "accepted").length;
+  if (waiting < updatesPerRound(state.spec)) return [started];
+  return [started, { type: "round-closed", runId, round, atMs, reason: "complete" }];
 }
 
 export function decideRefill(

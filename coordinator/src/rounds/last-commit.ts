@@ -151,6 +151,7 @@ export function reopenRun(commit: LastCommit, sequence: number, atMs: number): R
     wanted: 0,
     closeReason: null,
     plans: {},
+    carried: {},
   };
   if (status === "completed") return state;
   if (isEvaluationPending) return { ...state, phaseSinceMs: atMs, reason: "" };

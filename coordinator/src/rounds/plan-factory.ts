@@ -1,5 +1,5 @@
 import { clientMismatch, leadingBlocks } from "@fedlora/aggregators";
-import type { ClientCapability, ClientInstruction, MethodRunState } from "@fedlora/aggregators";
+import type { ClientCapability, ClientInstruction, IntakeRule, MethodRunState } from "@fedlora/aggregators";
 import {
   canonicalBytes,
   canonicalJson,
@@ -10,7 +10,7 @@ import {
   toFloat32,
   writeSafetensors,
 } from "@fedlora/core";
-import type { BlobId, PlanId, PlanInstructions, PlanKind, StateDict, TensorLayout } from "@fedlora/core";
+import type { BlobId, ClientId, PlanId, PlanInstructions, PlanKind, StateDict, TensorLayout } from "@fedlora/core";
 
 import type { BlobStore } from "../storage/storage.js";
 import type { BlobKeeper } from "./blob-keeper.js";
@@ -80,6 +80,12 @@ export class PlanFactory {
     const { methodPhase, methodState } = this.#round;
     const instruction = this.#context.method.prepare(methodPhase, methodState, capability);
     return clientMismatch(capability, instruction, this.#context.spec.codec) === undefined;
+  }
+
+  /** What the method says of updates of plans for any client: their stale weight does not depend on it. */
+  intakeRule(methodState: MethodRunState, methodPhase: string): IntakeRule {
+    const anyone = { clientId: "" as ClientId, maxRank: undefined, ranks: undefined, directives: [], codecs: [] };
+    return this.#context.method.intake(this.#context.method.prepare(methodPhase, methodState, anyone), 0);
   }
 
   /** Plans for the state's round, in the order of the clients, and the method's phase that they belong to. */

@@ -24,6 +24,7 @@ export function createRunState(event: RunEventOf<"run-created">): RunMachineStat
     wanted: 0,
     closeReason: null,
     plans: {},
+    carried: {},
     pastPlans: {},
     initialAdapter: event.adapter,
     adapter: event.adapter,
@@ -68,7 +69,8 @@ export function reduceLifecycle(state: RunMachineState, event: LifecycleEvent): 
 }
 
 function end(state: RunMachineState, atMs: number, reason: string): RunMachineState {
-  return { ...retirePlans(state), deadlineAtMs: null, phaseSinceMs: atMs, reason };
+  const all = { ...state, plans: { ...state.plans, ...state.carried }, carried: {} };
+  return { ...retirePlans(all), deadlineAtMs: null, phaseSinceMs: atMs, reason };
 }
 
 function withKey(state: RunMachineState, key: string): readonly string[] {

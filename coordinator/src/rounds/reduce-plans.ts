@@ -1,14 +1,14 @@
 import type { PlanId, PlanKind } from "@fedlora/core";
 
 import type { IssuedPlan } from "./run-events.js";
-import { maxPastPlans, plansOf } from "./run-state.js";
+import { livePlan, maxPastPlans, plansOf } from "./run-state.js";
 import type { PastPlan, PlanState, RunMachineState } from "./run-state.js";
 
 /** Adds plans that were just issued and remembers who got one. */
 export function withPlans(state: RunMachineState, kind: PlanKind, plans: readonly IssuedPlan[]): RunMachineState {
   const fresh = plans.map((plan): [PlanId, PlanState] => [
     plan.planId,
-    { ...plan, kind, status: "open", refusals: 0, acceptance: null },
+    { ...plan, kind, round: state.round, status: "open", refusals: 0, acceptance: null },
   ]);
   const participants = Object.fromEntries(plans.map(({ clientId }) => [clientId, state.round]));
   return {
@@ -23,16 +23,35 @@ export function withPlan(
   planId: PlanId,
   change: (plan: PlanState) => Partial<PlanState>,
 ): RunMachineState {
-  const plan = state.plans[planId];
+  const plan = livePlan(state, planId);
   if (plan === undefined) return state;
-  return { ...state, plans: { ...state.plans, [planId]: { ...plan, ...change(plan) } } };
+  const place = planId in state.plans ? "plans" : "carried";
+  return { ...state, [place]: { ...state[place], [planId]: { ...plan, ...change(plan) } } };
+}
+
+/**
+ * Parts a buffered round's plans when it closes: what was answered stays, and counts; what is out is carried over, unless
+ * its update would be staler than the policy allows by the next round.
+ */
+export function carryPlans(state: RunMachineState): RunMachineState {
+  const { policy } = state.spec;
+  if (policy.kind !== "buffered") return state;
+  const isCarried = ({ status, round }: PlanState): boolean =>
+    (status === "open" || status === "dropped") && state.round + 1 - round <= policy.maxStaleness;
+  const part = (wanted: boolean): RunMachineState["plans"] =>
+    Object.fromEntries(
+      plansOf(state)
+        .filter((plan) => isCarried(plan) === wanted)
+        .map((plan) => [plan.planId, plan]),
+    );
+  return { ...state, plans: part(false), carried: part(true) };
 }
 
 /** Ends the stage's plans: what a late client may still ask about moves to `pastPlans`, the oldest of which are forgotten. */
 export function retirePlans(state: RunMachineState): RunMachineState {
-  const retired = plansOf(state).map(({ planId, clientId, acceptance }): [PlanId, PastPlan] => [
+  const retired = plansOf(state).map(({ planId, clientId, round, acceptance }): [PlanId, PastPlan] => [
     planId,
-    { clientId, round: state.round, sequence: acceptance?.sequence ?? null, blobId: acceptance?.blobId ?? "" },
+    { clientId, round, sequence: acceptance?.sequence ?? null, blobId: acceptance?.blobId ?? "" },
   ]);
   // Ids are no integers, so the properties keep the order in which they were added.
   const entries = [...Object.entries(state.pastPlans), ...retired].slice(-maxPastPlans);

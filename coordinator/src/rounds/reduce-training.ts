@@ -1,6 +1,6 @@
-import { withPlan, withPlans } from "./reduce-plans.js";
+import { carryPlans, withPlan, withPlans } from "./reduce-plans.js";
 import type { RunEventOf } from "./run-events.js";
-import { plansOf, quorumOf } from "./run-state.js";
+import { plansOf, quorumOf, updatesPerRound } from "./run-state.js";
 import type { RunMachineState } from "./run-state.js";
 
 type TrainingEvent = RunEventOf<
@@ -26,7 +26,8 @@ export function reduceTraining(state: RunMachineState, event: TrainingEvent): Ru
             round: event.round,
             methodPhase: event.methodPhase,
             wanted: event.wanted,
-            plans: {},
+            plans: state.carried,
+            carried: {},
             closeReason: null,
             roundStartedMs: event.atMs,
             phaseSinceMs: event.atMs,
@@ -53,7 +54,7 @@ export function reduceTraining(state: RunMachineState, event: TrainingEvent): Ru
       return withPlan(state, event.planId, ({ refusals }) => ({ refusals: refusals + 1 }));
     case "round-closed":
       return {
-        ...state,
+        ...carryPlans(state),
         phase: "aggregating",
         closeReason: event.reason,
         phaseSinceMs: event.atMs,
@@ -69,7 +70,7 @@ function explainWait(state: RunMachineState): RunMachineState {
   if (state.phase === "evaluating") {
     return { ...state, reason: `waiting for ${count("open")} of ${plans.length} evaluations` };
   }
-  const wanted = Math.min(state.spec.cohort.size, state.wanted);
+  const wanted = Math.min(updatesPerRound(state.spec), state.wanted);
   const gone = [
     ...(count("declined") > 0 ? [`${count("declined")} declined`] : []),
     ...(count("dropped") > 0 ? [`${count("dropped")} fell silent`] : []),
@@ -85,7 +86,7 @@ function partialClose(state: RunMachineState, reason: "deadline" | "unfilled"): 
   const accepted = plansOf(state).filter(({ status }) => status === "accepted").length;
   const why = reason === "deadline" ? "at its deadline" : "because no client was left to wait for";
   return (
-    `round ${state.round} closed ${why} with ${accepted} of ${state.spec.cohort.size} updates ` +
+    `round ${state.round} closed ${why} with ${accepted} of ${updatesPerRound(state.spec)} updates ` +
     `(quorum ${quorumOf(state.spec)})`
   );
 }

@@ -5,7 +5,7 @@ import type { BaseDeltaRef, BlobRef, CloseReason, IssuedPlan } from "./run-event
 
 /**
  * Counts up when the state changes its shape or the reducer would make another one of the same events: of another version's snapshots
- * only the last commit is used. 2: snapshots hold it. 3: base deltas.
+ * only the last commit is used. 2: snapshots hold it. 3: base deltas, plans that outlive their round.
  */
 export const reducerVersion = 3;
 
@@ -22,6 +22,8 @@ export interface Acceptance {
 /** A plan of the stage that is going on. A dropped one may still deliver while its round trains. */
 export interface PlanState extends IssuedPlan {
   readonly kind: PlanKind;
+  /** The round that it was issued in. */
+  readonly round: number;
   readonly status: "open" | "accepted" | "declined" | "dropped";
   readonly refusals: number;
   readonly acceptance: Acceptance | null;
@@ -80,6 +82,11 @@ export interface RunMachineState {
   readonly wanted: number;
   readonly closeReason: CloseReason | null;
   readonly plans: Readonly<Record<PlanId, PlanState>>;
+  /**
+   * Training plans that outlived their round (policy `buffered`): answered or not, they join the next round's when that
+   * begins. Empty while a round trains.
+   */
+  readonly carried: Readonly<Record<PlanId, PlanState>>;
   readonly pastPlans: Readonly<Record<PlanId, PastPlan>>;
   readonly initialAdapter: BlobRef;
   /** The global adapter after the last commit. */
@@ -108,15 +115,31 @@ export function plansOf(state: RunMachineState): readonly PlanState[] {
   return Object.values(state.plans);
 }
 
+/** The plan of that id while it is not over. */
+export function livePlan(state: RunMachineState, planId: PlanId): PlanState | undefined {
+  return state.plans[planId] ?? state.carried[planId];
+}
+
+/** Plans that are not over, of this stage and carried ones. */
+export function livePlans(state: RunMachineState): readonly PlanState[] {
+  return [...Object.values(state.plans), ...Object.values(state.carried)];
+}
+
 export function acceptedPlans(state: RunMachineState): readonly (PlanState & { readonly acceptance: Acceptance })[] {
   return plansOf(state).filter(
     (plan): plan is PlanState & { readonly acceptance: Acceptance } => plan.acceptance !== null,
   );
 }
 
-/** Updates needed at the deadline: the spec's quorum, by default half of the cohort's size, rounded up. */
-export function quorumOf({ cohort }: RunSpec): number {
-  return cohort.quorum ?? Math.ceil(cohort.size / 2);
+/** Updates that end a round: the cohort's size, or the buffer's. */
+export function updatesPerRound({ cohort, policy }: RunSpec): number {
+  return policy.kind === "buffered" ? policy.bufferSize : cohort.size;
+}
+
+/** Updates needed at the deadline: the spec's quorum, by default half of those that end a round, rounded up. */
+export function quorumOf(spec: RunSpec): number {
+  const wanted = updatesPerRound(spec);
+  return Math.min(wanted, spec.cohort.quorum ?? Math.ceil(wanted / 2));
 }
 
 export function isEvaluationDue(spec: RunSpec, round: number): boolean {
@@ -135,7 +158,7 @@ export function* referencedBlobs(state: RunMachineState): Iterable<BlobId> {
     yield instructions.id;
     yield* keptUpdates;
   }
-  for (const { instructions, download, frozen, acceptance } of plansOf(state)) {
+  for (const { instructions, download, frozen, acceptance } of livePlans(state)) {
     yield instructions.id;
     yield download.id;
     for (const { id } of frozen) yield id;
