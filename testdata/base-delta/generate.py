@@ -4,7 +4,7 @@ Run with torch, transformers and peft: python testdata/base-delta/generate.py
 
 KIND/delta-N.safetensors leads from version N - 1 to N: factors of unequal ranks in F32, factors in BF16 that change a module
 without an adapter, one dense matrix beside factors, factors in F16. KIND/version-N.safetensors holds the weights at versions
-2 and 4 that differ from the base, summed in float64 and rounded once. golden.safetensors: loss and gradients of the adapter
+2 to 4 that differ from the base, summed in float64 and rounded once. golden.safetensors: loss and gradients of the adapter
 `plain` there, in float64, on the texts of testdata/peft.
 """
 
@@ -125,7 +125,7 @@ def main() -> None:
         deltas = make_deltas(kind, weights)
         for version, delta in enumerate(deltas, 1):
             save_file(delta, folder / f"delta-{version}.safetensors")
-        for version in (2, 4):
+        for version in (2, 3, 4):
             values = changed(kind, weights, deltas[:version])
             save_file({key: torch.from_numpy(value) for key, value in values.items()}, folder / f"version-{version}.safetensors")
             goldens |= {f"{name}/{version}/{key}": value.contiguous() for key, value in golden(name, values).items()}

@@ -21,8 +21,8 @@ export function deltaFiles(kind: TinyKind, count = 4): readonly (BaseDelta & { r
   });
 }
 
-/** The weights that differ from the base at version 2 or 4, computed by numpy, under their stored names. */
-export async function changedWeights(kind: TinyKind, version: 2 | 4): Promise<StateDict> {
+/** The weights that differ from the base at versions 2 to 4, computed by numpy, under their stored names. */
+export async function changedWeights(kind: TinyKind, version: 2 | 3 | 4): Promise<StateDict> {
   return readSafetensors(await readFile(join(baseDeltaFolder, kind, `version-${version}.safetensors`))).tensors;
 }
 

@@ -209,6 +209,7 @@ test.each([
   ["a shape that no batch explains", (slot: Slot) => slot.feed("w", [3, 3]), "adapter-invalid"],
   ["an unknown tensor", (slot: Slot) => slot.feed("x", [2, 2]), "adapter-invalid"],
   ["an unknown scaling", (slot: Slot) => slot.scaling("q"), "adapter-invalid"],
+  ["an unknown base delta", (slot: Slot) => slot.baseDelta("q", [4, 2]), "adapter-invalid"],
   ["nothing accumulated", (slot: Slot) => slot.apply({ learningRates: { w: 1 }, ...noClip }), "request-invalid"],
   [
     "values of another shape",
