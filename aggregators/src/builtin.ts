@@ -1,5 +1,8 @@
 import { fedavg } from "./method/fedavg.js";
+import { fedsaLora } from "./method/fedsa-lora.js";
+import { ffaLora } from "./method/ffa-lora.js";
+import { legend } from "./method/legend.js";
 import { createMethodRegistry } from "./registry.js";
 
 /** Every method of this package: one line each. */
-export const builtinMethods = createMethodRegistry([fedavg]);
+export const builtinMethods = createMethodRegistry([fedavg, fedsaLora, ffaLora, legend]);

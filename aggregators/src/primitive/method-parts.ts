@@ -55,7 +55,9 @@ function shapeAt(
   return shape.map((size, axis) => (axes.includes(axis) ? Math.min(rank, size) : size));
 }
 
-const rankAxes: Readonly<Record<Exclude<TensorKind, "head">, readonly number[]>> = {
+/** The axes of a tensor that shrink with the client's rank. */
+export const rankAxes: Readonly<Record<TensorKind, readonly number[]>> = {
+  head: [],
   "lora-a": [0],
   "lora-b": [1],
   "lora-r": [0, 1],

@@ -50,7 +50,9 @@ export type ExceptableProperty =
   /** What the server step returns is what is sent. */
   | "server-step"
   /** The bytes down are those of the downloaded roles. */
-  | "download-bytes";
+  | "download-bytes"
+  /** An update that lacks a module's factor is refused, as one that lacks a part of a head always is. */
+  | "missing-factor";
 
 /**
  * A row of the contract's table: a method with options, and what it must give. A method has one row or several: one per
