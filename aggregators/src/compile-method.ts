@@ -5,6 +5,8 @@ import { assertCombination, requestOf } from "./capabilities.js";
 import type { Method, MethodRun } from "./method.js";
 import { findMethod } from "./registry.js";
 import type { MethodRegistry } from "./registry.js";
+import { withClientOptions } from "./wrapper/client-options.js";
+import { withServerOptimizer } from "./wrapper/server-optimizer.js";
 
 /**
  * The method of a run, with its options validated and the combination checked.
@@ -21,5 +23,6 @@ export function compileMethod(run: MethodRun, registry: MethodRegistry = builtin
     });
   }
   assertCombination(definition, requestOf(run.spec));
-  return definition.create(parsed.data, run);
+  const method = definition.create(parsed.data, run);
+  return withServerOptimizer(withClientOptions(method, run), run.spec.serverOptimizer);
 }
