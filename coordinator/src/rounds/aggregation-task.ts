@@ -70,7 +70,7 @@ async function aggregate(driver: RunDriver, deltaPath: string, signal: AbortSign
   const ids = accepted.map(({ acceptance }) => acceptance.blobId).filter((id): id is BlobId => id !== "");
   const methodState = await loadMethodState(blobs, context, state);
   const forms = await readForms(driver, accepted);
-  const { staleWeight } = driver.plans.intakeRule(methodState, state.methodPhase);
+  const rule = driver.plans.intakeRule(methodState, state.methodPhase);
   return withBlobFiles(blobs, [state.adapter.id, ...ids], (pathOf) =>
     aggregation.run(
       {
@@ -94,7 +94,7 @@ async function aggregate(driver: RunDriver, deltaPath: string, signal: AbortSign
             path: pathOf(acceptance.blobId as BlobId),
             layout: values,
             codec,
-            weight: staleness === 0 ? acceptance.weight : acceptance.weight * staleWeight(staleness),
+            weight: staleness === 0 ? acceptance.weight : acceptance.weight * rule.staleWeight(staleness),
             fullWeight: acceptance.weight,
             numExamples,
             numSteps,
