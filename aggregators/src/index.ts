@@ -26,6 +26,8 @@ export { updateWeight } from "./weighting.js";
 export { createMethodRegistry, findMethod } from "./registry.js";
 export type { MethodRegistry } from "./registry.js";
 export { builtinMethods } from "./builtin.js";
+export { methodMatrix } from "./method-matrix.js";
+export type { MatrixRequest, MethodRow, RoundTraffic } from "./method-matrix.js";
 export { compileMethod } from "./compile-method.js";
 export { assertCombination, clientMismatch, requestOf } from "./capabilities.js";
 export type { MethodRequest } from "./capabilities.js";

@@ -61,6 +61,7 @@ export type { LayoutDifference } from "./tensor/layout-difference.js";
 export { clientControlName, controlledTensor, isControlTensor, serverControlName } from "./adapter/control-tensors.js";
 export { moduleOfTensor, tensorKindOf } from "./adapter/tensor-kind.js";
 export type { TensorKind } from "./adapter/tensor-kind.js";
+export { referenceModelNames, referenceModules } from "./model/reference-models.js";
 export type { TensorRole, TensorRoles, UpdateForm } from "./adapter/tensor-roles.js";
 export { supportedDirectives } from "./plan/directive.js";
 export type { Directive, DirectiveKind } from "./plan/directive.js";
@@ -84,5 +85,5 @@ export {
 export type { EvaluationMetrics } from "./update/metrics.js";
 export { assertUpdateLayout, validateUpdate } from "./update/validate-update.js";
 export type { UpdateSource } from "./update/validate-update.js";
-export { codecFamilies, codecOf } from "./codec/codec.js";
-export type { UpdateCodec } from "./codec/codec.js";
+export { codecFamilies, codecOf, openEncoded } from "./codec/codec.js";
+export type { EncodedRead, UpdateCodec, UpdateDecoder } from "./codec/codec.js";
