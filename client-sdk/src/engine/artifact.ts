@@ -1,7 +1,11 @@
 import type { BaseModelHash, TaskSpec, TensorLayout } from "@fedlora/core";
+import type { AdapterForm, AdapterKind } from "./adapter-form.js";
 
-/** What a compiled graph is for. `train` yields the loss and gradients; the others run forward only. */
-export type ArtifactPurpose = "train" | "evaluate" | "generate" | "embed";
+/**
+ * What a compiled graph is for. `train` yields the loss and gradients, `activation-sketch` gradients of another kind: A of
+ * each adapted module gets A X^T X over the module's inputs X at all real tokens of the rows. The others run forward only.
+ */
+export type ArtifactPurpose = "train" | "activation-sketch" | "evaluate" | "generate" | "embed";
 
 /** One module with a LoRA adapter in the graph. */
 export interface AdaptedModule {
@@ -11,6 +15,13 @@ export interface AdaptedModule {
   readonly rank: number;
   /** False below the trained depth: applied in the forward pass, without gradients. */
   readonly trained: boolean;
+  /** `latent`: W + s B R A; `vera`: W + s diag(b) B diag(d) A; absent: `lora`, W + s B A. */
+  readonly form?: Exclude<AdapterForm, "lora">;
+  /**
+   * Kinds of a trained module's tensors that get gradients; the others are applied only. Absent: what its form trains
+   * (`lora`: A and B, `latent`: R, `vera`: both vectors).
+   */
+  readonly gradients?: readonly AdapterKind[];
 }
 
 /** Everything that determines a graph; its canonical JSON's hash is the artifact's key. */
@@ -41,7 +52,7 @@ export type InputRole =
   | "tokens" /** input_ids [B, T] I32 */
   | "attention-mask" /** [B, T] I32, 1 = token */
   | "labels" /** [B], or [B, T] I32: the token that each position has to predict, so the host shifts; 0 where the weight is 0 */
-  | "loss-weights" /** [B] or [B, T] F32; the graph's loss is sum(weight * loss), so the host decides on every mean */
+  | "loss-weights" /** [B] or [B, T] F32; the graph's loss is sum(weight * loss), so the host decides on every mean; of an activation sketch [B]: 1 for a row that counts, else 0 */
   | "position" /** [B] I32: the position whose logits `generate` returns */
   | "adapter" /** a LoRA or saved-module tensor, F32; with a leading batch dimension in per-example mode */
   | "scaling" /** [] F32 per adapted module */

@@ -87,6 +87,16 @@ export interface OptimizerSettings {
   readonly weightDecay: number;
 }
 
+/** HetLoRA: adds lambda * ||B[:, from:]||_F * ||A[from:, :]||_F of one module to the loss. */
+export interface TailPenalty {
+  /** Names of the slot's tensors A [rank, dIn] and B [dOut, rank]. */
+  readonly a: string;
+  readonly b: string;
+  /** First rank of the tail. */
+  readonly from: number;
+  readonly lambda: number;
+}
+
 export interface SlotSpec {
   /** Adapter tensors (PEFT names, F32): trained ones, and those that are only applied. */
   readonly tensors: StateDict;
@@ -94,6 +104,10 @@ export interface SlotSpec {
   readonly scalings: Readonly<Record<string, number>>;
   /** Values of a graph's inputs of role `base-delta`, by their tensors' names, in exactly their shapes, F32. */
   readonly baseDelta?: StateDict;
+  /** Added to the gradients of trained tensors at every step, after clipping (SCAFFOLD's c - c_k); absent: nothing. */
+  readonly gradientOffsets?: StateDict;
+  /** Their gradients are added at every step, before clipping. */
+  readonly tailPenalties?: readonly TailPenalty[];
   /** undefined: a slot for evaluation only. */
   readonly optimizer: OptimizerSettings | undefined;
 }
@@ -120,6 +134,8 @@ export interface ApplyRequest {
   readonly maxGradNorm: number | undefined;
   /** FedProx: gradient += mu * (w - anchor); the anchor is the slot's value at creation. */
   readonly proximalMu: number | undefined;
+  /** Trained tensors that this step leaves as they are, their moments too; their gradients count for no norm. */
+  readonly held?: readonly string[];
 }
 
 /**
@@ -141,6 +157,11 @@ export interface TrainingEngine {
   releaseSlot(slot: string): Promise<void>;
   /** Runs forward and backward and adds the gradients to the slot's buffer. */
   accumulate(request: StepRequest, signal?: AbortSignal): Promise<{ readonly loss: number; readonly stepMs: number }>;
+  /**
+   * The sum of the gradients added since the last `apply`, by trained tensor, F32; the buffer is empty then. Throws
+   * `request-invalid` where nothing was accumulated, `update-not-finite` where a gradient is not finite.
+   */
+  takeGradients(slot: string): Promise<StateDict>;
   /** Clips, updates the slot's tensors and clears the buffer. Throws `update-not-finite` where a gradient is not finite. */
   apply(request: ApplyRequest): Promise<{ readonly gradNorm: number }>;
   /** Forward only; returns the outputs asked for. */

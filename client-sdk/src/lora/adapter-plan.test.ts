@@ -59,11 +59,57 @@ test("a module counts as trained where one of its tensors is", () => {
 
   const { adapted, trained } = plan(spec, layoutOf(spec), (name) => name === loraKeys("m.1.query").b);
 
-  expect(adapted.map((module) => module.trained)).toEqual([false, false, true]);
+  expect(adapted).toEqual([
+    { name: "m.0.query", rank: 2, trained: false },
+    { name: "m.0.value", rank: 2, trained: false },
+    { name: "m.1.query", rank: 2, trained: true, gradients: ["lora-b"] },
+  ]);
   expect([...trained]).toEqual([[loraKeys("m.1.query").b, "lora-b"]]);
 });
 
-test("fewer modules and smaller ranks than the spec's: the tensors decide, and the scaling with them", () => {
+describe("other variants", () => {
+  test.each([
+    ["latent", "lora_R.weight", ["lora-r"]],
+    ["vera", "vera_lambda_", ["vera-b", "vera-d"]],
+  ] as const)("%s: what it trains as a rule is not spelt out in the graph", (variant, trainedNames, kinds) => {
+    const spec = specOf({ variant });
+
+    const { adapted, trained } = plan(spec, layoutOf(spec), (name) => name.includes(trainedNames));
+
+    expect(adapted[0]).toEqual({ name: "m.0.query", rank: 2, trained: true, form: variant });
+    expect([...new Set(trained.values())].sort()).toEqual(kinds);
+  });
+
+  test("another choice is", () => {
+    const spec = specOf({ variant: "vera" });
+
+    const { adapted } = plan(spec, layoutOf(spec), (name) => name.endsWith("vera_lambda_b"));
+
+    expect(adapted[0]).toMatchObject({ form: "vera", gradients: ["vera-b"] });
+  });
+
+  test("A and B alone, of whatever rank, are plain LoRA: that is how sketches are asked for", () => {
+    const { a, b } = loraKeys("m.1.query");
+    const layout: TensorSpec[] = [
+      { name: a, dtype: "F32", shape: [5, 6] },
+      { name: b, dtype: "F32", shape: [6, 5] },
+      ...layoutOf(specOf()).filter(({ name }) => name.includes("classifier")),
+    ];
+
+    expect(plan(specOf({ variant: "latent" }), layout).adapted).toEqual([
+      { name: "m.1.query", rank: 5, trained: true },
+    ]);
+  });
+
+  test("one without its trained tensor is named", () => {
+    const spec = specOf({ variant: "vera" });
+    const layout = layoutOf(spec).filter(({ name }) => !name.endsWith("m.0.value.vera_lambda_d"));
+
+    expect(() => plan(spec, layout)).toThrow(/m\.0\.value\.vera_lambda_d" is missing/);
+  });
+});
+
+test("fewer modules and smaller ranks than the spec's: the tensors decide, the scaling stays the run's", () => {
   const keys = loraKeys("m.1.query");
   const heads = layoutOf(specOf()).filter(({ name }) => name.includes("classifier"));
   const layout: TensorSpec[] = [
@@ -74,7 +120,7 @@ test("fewer modules and smaller ranks than the spec's: the tensors decide, and t
 
   expect(plan(specOf(), layout)).toMatchObject({
     adapted: [{ name: "m.1.query", rank: 1 }],
-    scalings: { "m.1.query": 3 },
+    scalings: { "m.1.query": 1.5 },
   });
   expect(plan(specOf({ rank: 4, rslora: true }), layoutOf(specOf({ rank: 4 }))).scalings["m.0.query"]).toBe(1.5);
 });

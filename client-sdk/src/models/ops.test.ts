@@ -24,6 +24,9 @@ const mask = integers([2, 4], [1, 1, 1, 0, 1, 1, 0, 0]);
 const tokens = integers([6], [2, 0, 4, 1, 3, 4]);
 const x = [6, 5];
 
+const frozen = (value: Value): ops.Operand => ({ value, trained: false });
+const trainedOperand = (value: Value): ops.Operand => ({ value, trained: true });
+
 const cases: readonly OpCase[] = [
   { name: "add, broadcast", trained: { a: [3, 4], b: [4] }, run: (v) => ops.add(v("a"), v("b")) },
   { name: "multiply, broadcast", trained: { a: [3, 4], b: [3, 1] }, run: (v) => ops.multiply(v("a"), v("b")) },
@@ -79,6 +82,38 @@ const cases: readonly OpCase[] = [
     trained: { base: [6, 3], x, a: [2, 2, 5], b: [2, 3, 2] },
     fixed: { s: floats([], [0.7]), m: [2, 3, 5] },
     run: (v) => ops.lowRankUpdate(v("base"), v("x"), { a: v("a"), b: v("b"), scaling: v("s"), mask: v("m") }),
+  },
+  {
+    name: "adapterUpdate, latent with a mask",
+    trained: { base: [6, 3], x, r: [2, 2] },
+    fixed: { a: [2, 5], b: [3, 2], s: floats([], [0.7]), m: [2, 3, 5] },
+    run: (v) =>
+      ops.adapterUpdate(v("base"), v("x"), {
+        a: frozen(v("a")),
+        b: frozen(v("b")),
+        r: trainedOperand(v("r")),
+        scaling: v("s"),
+        mask: v("m"),
+      }),
+  },
+  {
+    name: "adapterUpdate, VeRA per example",
+    trained: { base: [6, 3], x, d: [2, 2], o: [2, 3] },
+    fixed: { a: [2, 5], b: [3, 2], s: floats([], [0.7]) },
+    run: (v) =>
+      ops.adapterUpdate(v("base"), v("x"), {
+        a: frozen(v("a")),
+        b: frozen(v("b")),
+        scaleRank: trainedOperand(v("d")),
+        scaleOut: trainedOperand(v("o")),
+        scaling: v("s"),
+      }),
+  },
+  {
+    name: "adapterUpdate, B alone, per example",
+    trained: { base: [6, 3], x, b: [2, 3, 2] },
+    fixed: { a: [2, 5], s: floats([], [0.7]) },
+    run: (v) => ops.adapterUpdate(v("base"), v("x"), { a: frozen(v("a")), b: trainedOperand(v("b")), scaling: v("s") }),
   },
   {
     name: "layerNorm",

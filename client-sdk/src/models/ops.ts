@@ -5,6 +5,8 @@
  */
 export { add, divideClamped, matmul, multiply, scale, sum, toFloat } from "./ops/arithmetic.js";
 export { gelu, geluTanh, silu, softmax, tanh } from "./ops/activation.js";
+export { adapterUpdate, project } from "./ops/adapter-update.js";
+export type { AdapterUpdate, Operand } from "./ops/adapter-update.js";
 export { additiveMask, attention, mergeHeads, splitHeads } from "./ops/attention.js";
 export { checkpoint, valueAndGradients } from "./ops/differentiate.js";
 export { frozenLinear, linear, lowRankUpdate } from "./ops/linear.js";

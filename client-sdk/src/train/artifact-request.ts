@@ -29,7 +29,9 @@ export function createGraphs(settings: GraphSettings, compile: Compile): (length
   const graphs = new Map<number, Promise<ArtifactRef>>();
   // Only a training graph differentiates, so all others are the same whatever is trained.
   const adapted =
-    purpose === "train" ? adapter.adapted : adapter.adapted.map((module) => ({ ...module, trained: false }));
+    purpose === "train"
+      ? adapter.adapted
+      : adapter.adapted.map(({ name, rank, form }) => ({ name, rank, trained: false, ...(form && { form }) }));
   const names = new Set(adapted.map(({ name }) => name));
   const baseDeltaModules = (settings.pairs?.modules ?? []).filter((name) => !names.has(name));
   return (length) => {

@@ -1,4 +1,4 @@
-import type { TrainingSpec } from "@fedlora/core";
+import type { TensorKind, TrainingSpec } from "@fedlora/core";
 
 /**
  * Factor on the peak learning rate, 0 to 1, as Hugging Face's `get_scheduler` has it: linear warm-up from 0, then
@@ -25,13 +25,14 @@ export function learningRateFactor(
  */
 export function learningRates(
   optimizer: TrainingSpec["optimizer"],
-  trained: ReadonlyMap<string, "lora-a" | "lora-b" | "head">,
+  trained: ReadonlyMap<string, TensorKind>,
   factor: number,
 ): Readonly<Record<string, number>> {
-  const peak = {
-    "lora-a": optimizer.learningRate,
+  const peak: Readonly<Partial<Record<TensorKind, number>>> = {
     "lora-b": optimizer.learningRate * optimizer.loraPlusRatio,
     head: optimizer.headLearningRate ?? optimizer.learningRate,
   };
-  return Object.fromEntries([...trained].map(([name, kind]) => [name, peak[kind] * factor]));
+  return Object.fromEntries(
+    [...trained].map(([name, kind]) => [name, (peak[kind] ?? optimizer.learningRate) * factor]),
+  );
 }

@@ -3,6 +3,7 @@ import type { TensorSpec } from "@fedlora/core";
 import type { ArtifactManifest, ArtifactRef, ArtifactRequest, WeightPlaces } from "../artifact.js";
 import { peakActivationBytes } from "./activation-bytes.js";
 import { artifactKey, compilerVersion, findArtifact, saveArtifact, sha256 } from "./artifact-cache.js";
+import { isDifferentiated } from "./declare-inputs.js";
 import { encodeOnnx, onnxOpset } from "./encode-onnx.js";
 import { buildProgram } from "./program.js";
 import type { Program } from "./program.js";
@@ -55,12 +56,13 @@ export function compileGraph({ request, weights }: Omit<CompileRequest, "outputF
       key: artifactKey(request, weights),
       request,
       opset: onnxOpset,
-      graphFile: request.purpose === "train" ? "step.onnx" : "evaluate.onnx",
+      graphFile: isDifferentiated(request) ? "step.onnx" : "evaluate.onnx",
       graphHash: sha256(graph),
       inputs: program.inputs,
       outputs: program.outputs,
       weights: [...traced.graph.weights]
-        .filter((name) => read.has(name))
+        // An eager engine runs the whole forward pass, also what lies behind the last module that a sketch looks at.
+        .filter((name) => read.has(name) || request.purpose === "activation-sketch")
         .sort((a, b) => (a < b ? -1 : 1))
         .map((name): TensorSpec => ({ name, dtype: "F32", shape: program.weightShape(name) })),
       flops: stepFlops(request, program.description),

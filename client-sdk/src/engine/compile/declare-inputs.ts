@@ -1,6 +1,7 @@
 import { FedLoraError, headKeys, loraKeys } from "@fedlora/core";
 import type { AdaptableModule } from "@fedlora/core";
 import type { FamilyDescription } from "../../models/family.js";
+import { formTensors, gradientsOf } from "../adapter-form.js";
 import type { AdaptedModule, ArtifactInput, ArtifactRequest } from "../artifact.js";
 
 export const inputNames = {
@@ -32,6 +33,11 @@ export function isPerExample(request: ArtifactRequest): boolean {
   return request.purpose === "train" && request.privacy === "per-example";
 }
 
+/** Whether a graph has gradients among its outputs. */
+export function isDifferentiated({ purpose }: Pick<ArtifactRequest, "purpose">): boolean {
+  return purpose === "train" || purpose === "activation-sketch";
+}
+
 /** Lists a graph's inputs from its request. Throws `artifact-invalid` where the request names modules that are not there. */
 export function declareInputs(request: ArtifactRequest, description: FamilyDescription): DeclaredInputs {
   const lead = isPerExample(request) ? [request.batch] : [];
@@ -42,11 +48,14 @@ export function declareInputs(request: ArtifactRequest, description: FamilyDescr
     inputs.push({ name, role: "adapter", dtype: "F32", shape: full, tensor: name });
     if (isTrained) trained.push({ name, shape: full, layer });
   };
+  const isSketch = request.purpose === "activation-sketch";
   for (const adapted of request.adapted) {
     const module = moduleOf(description, adapted);
-    const names = loraKeys(module.name);
-    adapterInput(names.a, [adapted.rank, module.dIn], module.layer, adapted.trained);
-    adapterInput(names.b, [module.dOut, adapted.rank], module.layer, adapted.trained);
+    const gradients = gradientsOf(adapted);
+    for (const { kind, name, shape } of formTensors(module, adapted.form ?? "lora", adapted.rank)) {
+      // A sketch looks at what comes in before the adapter: nothing but A takes part.
+      if (!isSketch || kind === "lora-a") adapterInput(name, shape, module.layer, isSketch || gradients.includes(kind));
+    }
   }
   for (const name of request.modulesToSave) {
     const head = description.heads.find((candidate) => candidate.name === name);
@@ -55,10 +64,10 @@ export function declareInputs(request: ArtifactRequest, description: FamilyDescr
     }
     const dOut = head.dOut ?? headSize(request);
     const names = headKeys(name);
-    adapterInput(names.weight, [dOut, head.dIn], null, true);
-    adapterInput(names.bias, [dOut], null, true);
+    adapterInput(names.weight, [dOut, head.dIn], null, !isSketch);
+    adapterInput(names.bias, [dOut], null, !isSketch);
   }
-  for (const adapted of request.adapted) {
+  for (const adapted of isSketch ? [] : request.adapted) {
     inputs.push(...moduleInputs(request, description, moduleOf(description, adapted)));
   }
   for (const name of baseDeltaModules(request)) {
@@ -84,6 +93,9 @@ function dataInputs({ purpose, task, batch, length }: ArtifactRequest): Artifact
       { name: inputNames.labels, role: "labels", dtype: "I32", shape: perRow },
       { name: inputNames.lossWeights, role: "loss-weights", dtype: "F32", shape: perRow },
     );
+  }
+  if (purpose === "activation-sketch") {
+    inputs.push({ name: inputNames.lossWeights, role: "loss-weights", dtype: "F32", shape: [batch] });
   }
   if (purpose === "generate")
     inputs.push({ name: inputNames.position, role: "position", dtype: "I32", shape: [batch] });

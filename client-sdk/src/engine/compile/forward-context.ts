@@ -1,7 +1,9 @@
 import { headKeys, loraKeys } from "@fedlora/core";
 import type { FamilyDescription, ForwardContext } from "../../models/family.js";
 import * as ops from "../../models/ops.js";
-import type { LowRankPair, LowRankUpdate, Value } from "../../models/ops.js";
+import type { AdapterUpdate, LowRankPair, Operand, Value } from "../../models/ops.js";
+import { formTensors } from "../adapter-form.js";
+import type { AdapterKind } from "../adapter-form.js";
 import type { ArtifactRequest } from "../artifact.js";
 import { baseDeltaModules, inputNames } from "./declare-inputs.js";
 import type { TrainedTensor } from "./declare-inputs.js";
@@ -12,15 +14,26 @@ export interface ContextRequest {
   readonly trained: readonly TrainedTensor[];
   readonly input: (name: string) => Value;
   readonly weight: (name: string) => Value;
+  /** Told of every adapted module's input [rows, dIn] as it comes; adapters are then left out. */
+  readonly observe?: ((module: string, x: Value) => void) | undefined;
 }
+
+const operandNames: Readonly<Record<AdapterKind, keyof AdapterUpdate>> = {
+  "lora-a": "a",
+  "lora-b": "b",
+  "lora-r": "r",
+  "vera-d": "scaleRank",
+  "vera-b": "scaleOut",
+};
 
 /** Gives a family's forward pass its weights and puts the adapters where they belong. */
 export function createForwardContext(options: ContextRequest): ForwardContext {
-  const { request, description, trained, input, weight } = options;
+  const { request, description, trained, input, weight, observe } = options;
   const lowestTrained = Math.min(...trained.map(({ layer }) => layer ?? Infinity));
   const biases = new Set(description.weights.map(({ name }) => name).filter((name) => name.endsWith(".bias")));
   const heads = new Set(description.heads.map(({ name }) => name));
-  const adapted = new Set(request.adapted.map(({ name }) => name));
+  const adapted = new Map(request.adapted.map((module) => [module.name, module]));
+  const differentiated = new Set(trained.map(({ name }) => name));
   const changed = new Set(baseDeltaModules(request));
   const masked = request.dropout && request.purpose === "train";
   /** Within a layer that is run again, adapters are the arguments of that run. */
@@ -32,11 +45,14 @@ export function createForwardContext(options: ContextRequest): ForwardContext {
     const { a, b } = loraKeys(module);
     return { a: input(inputNames.baseDelta(a)), b: input(inputNames.baseDelta(b)) };
   };
-  const loraOf = (module: string): LowRankUpdate => {
-    const { a, b } = loraKeys(module);
+  const updateOf = (module: string): AdapterUpdate => {
+    const { form = "lora" } = adapted.get(module) ?? {};
+    const operands = formTensors({ name: module, dIn: 0, dOut: 0 }, form, 0).map(({ kind, name }) => [
+      operandNames[kind],
+      { value: adapter(name), trained: differentiated.has(name) } satisfies Operand,
+    ]);
     return {
-      a: adapter(a),
-      b: adapter(b),
+      ...(Object.fromEntries(operands) as Pick<AdapterUpdate, "a" | "b">),
       scaling: input(inputNames.scaling(module)),
       mask: masked ? input(inputNames.dropoutMask(module)) : undefined,
     };
@@ -57,7 +73,10 @@ export function createForwardContext(options: ContextRequest): ForwardContext {
       const hasBias = heads.has(module) || biases.has(`${module}.bias`);
       const bias = hasBias ? weight(`${module}.bias`) : undefined;
       const base = ops.frozenLinear(x, weight(`${module}.weight`), bias, baseDelta(module));
-      return adapted.has(module) ? ops.lowRankUpdate(base, x, loraOf(module)) : base;
+      if (!adapted.has(module)) return base;
+      if (observe === undefined) return ops.adapterUpdate(base, x, updateOf(module));
+      observe(module, x);
+      return base;
     },
 
     layer(index, x, body) {

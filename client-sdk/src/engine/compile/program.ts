@@ -1,10 +1,10 @@
-import { FedLoraError } from "@fedlora/core";
+import { FedLoraError, loraKeys } from "@fedlora/core";
 import type { FamilyDescription, ForwardContext, ForwardResult, ModelFamily } from "../../models/family.js";
 import { builtInFamilies } from "../../models/load/family-registry.js";
 import * as ops from "../../models/ops.js";
 import type { Value } from "../../models/ops.js";
 import type { ArtifactInput, ArtifactOutput, ArtifactRequest } from "../artifact.js";
-import { declareInputs, headSize, inputNames } from "./declare-inputs.js";
+import { declareInputs, headSize, inputNames, isDifferentiated } from "./declare-inputs.js";
 import type { TrainedTensor } from "./declare-inputs.js";
 import { createForwardContext } from "./forward-context.js";
 
@@ -35,7 +35,7 @@ export function buildProgram(request: ArtifactRequest, families: readonly ModelF
   const description = family.describe(config);
   checkRequest(request, family);
   const { inputs, trained } = declareInputs(request, description);
-  if (request.purpose === "train" && trained.length === 0) {
+  if (isDifferentiated(request) && trained.length === 0) {
     throw new FedLoraError("artifact-invalid", "a training graph needs a trained adapter or module");
   }
   const shapes = new Map(description.weights.map(({ name, shape }) => [name, shape]));
@@ -51,8 +51,12 @@ export function buildProgram(request: ArtifactRequest, families: readonly ModelF
       return shape;
     },
     run(input, weight) {
-      const context = createForwardContext({ request, description, trained, input, weight });
-      return runPurpose({ request, trained, input, context, forward: () => family.forward(context, config) });
+      const observed = new Map<string, Value>();
+      const observe =
+        request.purpose === "activation-sketch" ? (module: string, x: Value) => observed.set(module, x) : undefined;
+      const context = createForwardContext({ request, description, trained, input, weight, observe });
+      const forward = (): ForwardResult => family.forward(context, config);
+      return runPurpose({ request, trained, input, context, observed, forward });
     },
   };
 }
@@ -62,19 +66,22 @@ interface Run {
   readonly trained: readonly TrainedTensor[];
   readonly input: (name: string) => Value;
   readonly context: ForwardContext;
+  /** Inputs [rows, dIn] of the adapted modules, once the forward pass of an activation sketch has run. */
+  readonly observed: ReadonlyMap<string, Value>;
   readonly forward: () => ForwardResult;
 }
 
 function runPurpose(run: Run): ReadonlyMap<string, Value> {
-  const { request, trained, input, context } = run;
+  const { request, input, context } = run;
   const { batch, length } = request;
   switch (request.purpose) {
-    case "train": {
-      const names = trained.map(({ name }) => name);
-      const loss = (): Value => weightedSum(run, lossesOf(run, run.forward(), true));
-      const { value, gradients } = ops.valueAndGradients(loss, names.map(input));
-      return new Map([["loss", value], ...gradients.map((g, i): [string, Value] => [gradientName(names[i] ?? ""), g])]);
-    }
+    case "train":
+      return differentiated(run, () => weightedSum(run, lossesOf(run, run.forward(), true)));
+    case "activation-sketch":
+      return differentiated(run, () => {
+        run.forward();
+        return sketchLoss(run);
+      });
     case "evaluate": {
       const result = run.forward();
       const losses = lossesOf(run, result, false);
@@ -94,6 +101,26 @@ function runPurpose(run: Run): ReadonlyMap<string, Value> {
     case "embed":
       return new Map([["embedding", meanPooled(run, run.forward().hidden)]]);
   }
+}
+
+function differentiated({ trained, input }: Run, loss: () => Value): ReadonlyMap<string, Value> {
+  const names = trained.map(({ name }) => name);
+  const { value, gradients } = ops.valueAndGradients(loss, names.map(input));
+  return new Map([["loss", value], ...gradients.map((g, i): [string, Value] => [gradientName(names[i] ?? ""), g])]);
+}
+
+/** Half the sum over the adapted modules of |x A^T|^2 at all real tokens: its gradient in A is A X^T X. */
+function sketchLoss({ request, input, observed }: Run): Value {
+  const { batch, length } = request;
+  const rowWeights = ops.reshape(input(inputNames.lossWeights), [batch, 1]);
+  const tokenWeights = ops.multiply(ops.toFloat(input(inputNames.attentionMask)), rowWeights);
+  const terms = [...observed].map(([module, x]) => {
+    const inner = ops.project(ops.detach(x), { value: input(loraKeys(module).a), trained: true });
+    const isPerToken = x.shape[0] !== batch || length === 1;
+    const weights = isPerToken ? ops.reshape(tokenWeights, [batch * length, 1]) : rowWeights;
+    return ops.sum(ops.multiply(weights, ops.multiply(inner, inner)));
+  });
+  return ops.scale(terms.reduce(ops.add), 0.5);
 }
 
 /** One loss per example [B], or per token [B * T]. */
@@ -135,6 +162,7 @@ function declareOutputs(
   const read = (field: string): number => Number((config as Readonly<Record<string, unknown>>)[field]);
   switch (purpose) {
     case "train":
+    case "activation-sketch":
       return [
         loss,
         ...trained.map(({ name, shape }): ArtifactOutput => ({
@@ -180,6 +208,7 @@ function checkRequest(request: ArtifactRequest, family: ModelFamily): void {
   if (!family.tasks.includes(task.kind)) refuse(`family ${family.name} has no task ${task.kind}`);
   const fits = {
     train: task.kind !== "embedding",
+    "activation-sketch": task.kind !== "embedding",
     evaluate: task.kind !== "embedding",
     generate: task.kind === "causal-lm",
     embed: task.kind === "embedding",

@@ -107,6 +107,10 @@ export class EngineCore implements TrainingEngine {
     });
   }
 
+  takeGradients(slot: string): Promise<StateDict> {
+    return this.#inTurn(() => this.#slot(slot).takeGradients());
+  }
+
   apply(request: ApplyRequest): Promise<{ readonly gradNorm: number }> {
     return this.#inTurn(() => ({ gradNorm: this.#slot(request.slot).apply(request) }));
   }
@@ -189,7 +193,7 @@ function trainFetches(
   slot: Slot,
 ): { readonly loss: string; readonly gradients: ReadonlyMap<string, string> } {
   const loss = manifest.outputs.find((output) => output.role === "loss")?.name;
-  if (loss === undefined || manifest.request.purpose !== "train") {
+  if (loss === undefined || !manifest.outputs.some(({ role }) => role === "gradient")) {
     throw new FedLoraError("artifact-invalid", `a ${manifest.request.purpose} graph cannot train`);
   }
   const wanted = new Set(slot.trainedNames);

@@ -85,6 +85,10 @@ export class EngineProxy implements TrainingEngine {
     return this.#onRequest("accumulate", request, signal) as Promise<{ loss: number; stepMs: number }>;
   }
 
+  takeGradients(slot: string): Promise<StateDict> {
+    return this.#onSlot("takeGradients", slot, []) as Promise<StateDict>;
+  }
+
   apply(request: ApplyRequest): Promise<{ readonly gradNorm: number }> {
     return this.#onRequest("apply", request, undefined) as Promise<{ gradNorm: number }>;
   }

@@ -36,9 +36,15 @@ export class Optimizer {
     }
   }
 
-  /** Throws `request-invalid` before anything changes where a tensor has no learning rate >= 0. */
-  step(learningRates: Readonly<Record<string, number>>): void {
-    const updates = [...this.#tracked].map(([name, tracked]) => ({ tracked, rate: rateOf(learningRates, name) }));
+  /**
+   * Throws `request-invalid` before anything changes where a tensor has no learning rate >= 0.
+   *
+   * @param held tensors that stay as they are, with their moments
+   */
+  step(learningRates: Readonly<Record<string, number>>, held: ReadonlySet<string> = new Set()): void {
+    const updates = [...this.#tracked]
+      .filter(([name]) => !held.has(name))
+      .map(([name, tracked]) => ({ tracked, rate: rateOf(learningRates, name) }));
     this.#steps += 1;
     for (const { tracked, rate } of updates) {
       // Only matrices decay: biases would be pulled to zero for no gain.

@@ -27,6 +27,7 @@ export const engineMethods = [
   "writeOptimizer",
   "releaseSlot",
   "accumulate",
+  "takeGradients",
   "apply",
   "infer",
   "memory",

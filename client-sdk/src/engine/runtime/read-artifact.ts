@@ -15,7 +15,7 @@ const manifestSchema = z.object({
   key: hash,
   request: z.looseObject({
     baseModelHash: hash,
-    purpose: z.enum(["train", "evaluate", "generate", "embed"]),
+    purpose: z.enum(["train", "activation-sketch", "evaluate", "generate", "embed"]),
     batch: z.int().min(1),
     length: z.int().min(1),
     privacy: z.enum(["none", "per-example"]),

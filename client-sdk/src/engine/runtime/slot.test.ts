@@ -243,3 +243,26 @@ test("a trained tensor must be in the slot, and an evaluation slot has no optimi
   const slot = slotOf({ w: tensor([1], [1]) }, { trained: [], optimizer: undefined });
   expect(() => slot.optimizer).toThrow(expect.objectContaining({ code: "request-invalid" }));
 });
+
+test("gradients can be taken instead of applied: their sum, once, in a copy", () => {
+  const slot = slotOf({ w: tensor([2], [1, 2]) }, { optimizer: undefined });
+  slot.addGradients(new Map([["w", host([2], [3, 4])]]), undefined);
+  slot.addGradients(new Map([["w", host([2], [0.5, -1])]]), undefined);
+
+  const taken = slot.takeGradients();
+  slot.addGradients(new Map([["w", host([2], [7, 7])]]), undefined);
+
+  expect(floats(taken.get("w"))).toEqual([3.5, 3]);
+  expect(floats(slot.takeGradients().get("w"))).toEqual([7, 7]);
+  expect(floats(slot.read().get("w"))).toEqual([1, 2]);
+  expect(() => slot.takeGradients()).toThrow(expect.objectContaining({ code: "request-invalid" }) as Error);
+});
+
+test("taking a gradient that is not finite is refused by the tensor's name", () => {
+  const slot = slotOf({ w: tensor([2], [1, 2]) });
+  slot.addGradients(new Map([["w", host([2], [NaN, 4])]]), undefined);
+
+  expect(() => slot.takeGradients()).toThrow(
+    expect.objectContaining({ code: "update-not-finite", details: { tensor: "w" } }) as Error,
+  );
+});

@@ -1,10 +1,11 @@
 import { FedLoraError, compareNames, shapesEqual } from "@fedlora/core";
 import type { StateDict } from "@fedlora/core";
-import type { ApplyRequest, HostTensor, SlotSpec } from "../engine.js";
+import type { ApplyRequest, HostTensor, SlotSpec, TailPenalty } from "../engine.js";
 import { addExamples, addInto, clipToNorm, globalNorm } from "./gradients.js";
 import { toFloats, toTensor } from "./host-floats.js";
 import { Optimizer } from "./optimizer.js";
 import type { Parameter } from "./optimizer.js";
+import { addTailPenalty } from "./tail-penalty.js";
 
 interface SlotTensor {
   readonly host: HostTensor & { readonly data: Float32Array };
@@ -26,6 +27,8 @@ export class Slot {
   readonly #trained = new Map<string, Trained>();
   readonly #scalings = new Map<string, HostTensor>();
   readonly #baseDelta = new Map<string, HostTensor>();
+  readonly #offsets = new Map<string, Float32Array>();
+  readonly #tailPenalties: readonly TailPenalty[];
   readonly #optimizer: Optimizer | undefined;
   #version = 0;
   #isEmpty = true;
@@ -45,6 +48,10 @@ export class Slot {
     for (const [name, tensor] of spec.baseDelta ?? []) {
       this.#baseDelta.set(name, { dtype: "F32", shape: [...tensor.shape], data: toFloats(name, tensor) });
     }
+    for (const [name, tensor] of spec.gradientOffsets ?? []) {
+      this.#offsets.set(name, toFloats(name, tensor, this.#trainedTensor(name).shape));
+    }
+    this.#tailPenalties = spec.tailPenalties ?? [];
     this.#optimizer = spec.optimizer && new Optimizer(spec.optimizer, this.#trained);
   }
 
@@ -132,7 +139,9 @@ export class Slot {
   }
 
   /**
-   * Adds the proximal term, clips, updates the values and empties the buffer; returns the norm before clipping.
+   * Adds the proximal term and the penalties, clips, adds the offsets, updates the values and empties the buffer; returns
+   * the norm before clipping. Offsets come after: what a client clips is its own gradient, and what its change then says
+   * of that (SCAFFOLD) stays true.
    *
    * Throws `update-not-finite` naming the tensor, with values and optimizer as they were and the buffer emptied.
    */
@@ -141,12 +150,24 @@ export class Slot {
     if (this.#isEmpty) throw new FedLoraError("request-invalid", "no gradients to apply: accumulate a batch first");
     this.#isEmpty = true;
     if (request.proximalMu !== undefined) this.#addProximal(request.proximalMu);
-    const gradients = new Map([...this.#trained].map(([name, { gradient }]) => [name, gradient]));
+    for (const penalty of this.#tailPenalties) this.#addTailPenalty(penalty);
+    const held = new Set(request.held);
+    const moved = [...this.#trained].filter(([name]) => !held.has(name));
+    const gradients = new Map(moved.map(([name, { gradient }]) => [name, gradient]));
     const norm = globalNorm(gradients);
     if (request.maxGradNorm !== undefined) clipToNorm(gradients, norm, request.maxGradNorm);
-    optimizer.step(request.learningRates);
+    for (const [name, offset] of this.#offsets) addInto(this.#trainedTensor(name).gradient, offset, false);
+    optimizer.step(request.learningRates, held);
     this.#version += 1;
     return norm;
+  }
+
+  /** The sums in the buffer, which is empty then; throws `update-not-finite` naming the tensor. */
+  takeGradients(): StateDict {
+    if (this.#isEmpty) throw new FedLoraError("request-invalid", "no gradients to take: accumulate a batch first");
+    this.#isEmpty = true;
+    globalNorm(new Map([...this.#trained].map(([name, { gradient }]) => [name, gradient])));
+    return new Map([...this.#trained].map(([name, { shape, gradient }]) => [name, toTensor(shape, gradient)]));
   }
 
   /** All values, in canonical order. */
@@ -172,6 +193,18 @@ export class Slot {
         gradient[i] = (gradient[i] ?? 0) + pull;
       }
     }
+  }
+
+  #addTailPenalty({ a, b, from, lambda }: TailPenalty): void {
+    const tail = { a: this.#tensor(a).host, b: this.#tensor(b).host };
+    const gradients = { a: this.#trained.get(a)?.gradient, b: this.#trained.get(b)?.gradient };
+    addTailPenalty(tail, gradients, from, lambda);
+  }
+
+  #trainedTensor(name: string): Trained {
+    const tensor = this.#trained.get(name);
+    if (tensor === undefined) throw new FedLoraError("adapter-invalid", `the slot trains no tensor "${name}"`);
+    return tensor;
   }
 
   #tensor(name: string): SlotTensor {

@@ -18,13 +18,17 @@ const folder = fileURLToPath(new URL("../../../../testdata/models/", import.meta
 /** One model of testdata/models: its weights file and what PyTorch made of one step. */
 export class GoldenModel {
   readonly weightsFile: string;
+  readonly #form: "latent" | "vera" | undefined;
   readonly #tensors: ReadonlyMap<string, HostTensor>;
   readonly #config: Readonly<Record<string, unknown>>;
   readonly #settings: { readonly rank: number; readonly scaling: number; readonly targets: readonly string[] };
 
-  constructor(name: string) {
+  /** @param variant of the adapter (`latent`, `vera`), or `sketch`; default: plain LoRA */
+  constructor(name: string, variant?: "latent" | "vera" | "sketch") {
     this.weightsFile = join(folder, `${name}.weights.safetensors`);
-    const file = new SafetensorsFile(join(folder, `${name}.golden.safetensors`));
+    const step = variant === undefined ? name : `${name}.${variant}`;
+    const file = new SafetensorsFile(join(folder, `${step}.golden.safetensors`));
+    this.#form = variant === "sketch" ? undefined : variant;
     const tensors = [...file.header.tensors.keys()].map((key) => [key, hostTensor(file, key)] as const);
     this.#tensors = new Map(tensors);
     this.#config = JSON.parse(file.header.metadata.get("config") ?? "{}");
@@ -63,7 +67,12 @@ export class GoldenModel {
       adapted: modules
         .filter(({ name }) => this.#settings.targets.some((target) => name.endsWith(`.${target}`)))
         .filter(({ name }) => !name.endsWith("attention.output.dense") && !name.includes("pooler"))
-        .map(({ name }) => ({ name, rank: this.#settings.rank, trained: true })),
+        .map(({ name }) => ({
+          name,
+          rank: this.#settings.rank,
+          trained: true,
+          ...(this.#form && { form: this.#form }),
+        })),
       modulesToSave: isEncoder ? ["classifier"] : [],
       privacy: "none",
       memory: "plain",
