@@ -1,6 +1,12 @@
 import { FedLoraError } from "../errors.js";
-import type { StateDict, Tensor, TensorLayout } from "../tensor/tensor.js";
+import { itemSize } from "../tensor/dtype.js";
+import type { StateDict, TensorLayout } from "../tensor/tensor.js";
 import { floatCodec } from "./float-codec.js";
+import { int8Codec } from "./int8-codec.js";
+import { topkCodec } from "./topk-codec.js";
+
+/** Elements [start, end) of an encoded tensor as little-endian bytes; their memory may be reused at the next call. */
+export type EncodedRead = (name: string, start: number, end: number) => Uint8Array;
 
 /** How the float32 values of an update become the tensors that travel. All of an update is coded together. */
 export interface UpdateCodec {
@@ -10,23 +16,35 @@ export interface UpdateCodec {
   readonly family: string;
   /** Whether decoding gives other values than went in, beyond rounding: error feedback is of use then. */
   readonly isLossy: boolean;
-  /** The tensors that values of this layout travel as; follows from the layout alone, in canonical order. */
+  /**
+   * The tensors that values of this layout travel as; follows from the layout alone, in canonical order.
+   *
+   * @throws FedLoraError `tensor-invalid` for a tensor whose name the codec needs for itself
+   */
   encodedLayout(layout: TensorLayout): TensorLayout;
   /**
-   * @param valuesOf as many float32 values as the tensor's shape has
+   * @param valuesOf as many float32 values as the tensor's shape has; may be asked for several times per tensor
    * @returns tensors of exactly `encodedLayout(layout)`
    * @throws FedLoraError `update-not-finite` for a value that the codec cannot hold, naming tensor and index
    */
   encode(layout: TensorLayout, valuesOf: (name: string) => Float32Array): StateDict;
-  /**
-   * Opens an encoded update: the function returned gives a tensor's values, which may share memory with what `read` gave.
-   *
-   * @param read gives a tensor of the encoded layout; its memory may be reused at the next call
-   * @throws FedLoraError `update-not-finite`, `tensor-invalid` for encoded tensors that nothing encodes to
-   */
-  open(layout: TensorLayout, read: (name: string) => Tensor): (name: string) => Float32Array;
+  /** Made once for all updates of a layout. */
+  decoder(layout: TensorLayout): UpdateDecoder;
   /** Largest |decoded - value| over these values, coded together as one tensor, all within the codec's range. */
   errorBound(values: Float32Array): number;
+}
+
+/** Decodes updates of one layout. Whoever reads has held the encoded tensors against `encodedLayout` before. */
+export interface UpdateDecoder {
+  /** Encoded tensors that a tensor's values are decoded from, in canonical order. */
+  sources(name: string): readonly string[];
+  /**
+   * Opens an encoded update: the function returned gives a tensor's values, in memory that is valid until the next call of
+   * any function that this decoder gave. A value that is not finite comes out as what it is.
+   *
+   * @throws FedLoraError `tensor-invalid` for encoded tensors that nothing encodes to, here or from the function
+   */
+  open(read: EncodedRead): (name: string) => Float32Array;
 }
 
 const exact = floatCodec("f32", "F32", () => 0);
@@ -48,15 +66,32 @@ export const codecFamilies: ReadonlyMap<string, CodecFamily> = new Map([
   ["f32", plain(exact)],
   ["f16", plain(half)],
   ["bf16", plain(brain)],
+  ["int8", int8Codec],
+  ["topk", topkCodec],
 ]);
 
 /** @throws FedLoraError `spec-invalid` naming those that there are */
 export function codecOf(name: string): UpdateCodec {
-  const [family = "", parameter] = name.split(":", 2);
-  const codec = codecFamilies.get(family)?.(parameter);
+  const colon = name.indexOf(":");
+  const family = colon === -1 ? name : name.slice(0, colon);
+  const codec = codecFamilies.get(family)?.(colon === -1 ? undefined : name.slice(colon + 1));
   if (codec !== undefined) return codec;
   throw new FedLoraError(
     "spec-invalid",
-    `codec "${name}" is unknown, known are ${[...codecFamilies.keys()].join(", ")}`,
+    `codec "${name}" is unknown, known are ${[...codecFamilies.keys()].join(", ")}; int8:BLOCK and topk:DENSITY take a parameter`,
   );
+}
+
+/**
+ * Decodes a whole update in memory, tensor by tensor.
+ *
+ * @throws FedLoraError as `UpdateDecoder.open`
+ */
+export function openEncoded(decoder: UpdateDecoder, encoded: StateDict): (name: string) => Float32Array {
+  return decoder.open((name, start, end) => {
+    const tensor = encoded.get(name);
+    if (tensor === undefined) throw new FedLoraError("tensor-invalid", `tensor "${name}" is missing`);
+    const size = itemSize[tensor.dtype];
+    return tensor.bytes.subarray(start * size, end * size);
+  });
 }

@@ -55,7 +55,7 @@ export function narrowToBfloat(bits: number): number {
 const bitsOf = (values: Float32Array): Uint32Array => new Uint32Array(values.buffer, values.byteOffset, values.length);
 
 /** Half-precision bits to float32 values; `out` has the length of `halves`. */
-export function f16ToF32(halves: Uint16Array, out = new Float32Array(halves.length)): Float32Array {
+export function f16ToF32(halves: Uint16Array, out: Float32Array = new Float32Array(halves.length)): Float32Array {
   const table = halfToFloatBits();
   const target = bitsOf(out);
   for (let i = 0; i < halves.length; i += 1) target[i] = table[halves[i] ?? 0] ?? 0;
@@ -70,7 +70,7 @@ export function f32ToF16(values: Float32Array, out = new Uint16Array(values.leng
 }
 
 /** bfloat16 bits to float32 values. */
-export function bf16ToF32(halves: Uint16Array, out = new Float32Array(halves.length)): Float32Array {
+export function bf16ToF32(halves: Uint16Array, out: Float32Array = new Float32Array(halves.length)): Float32Array {
   const target = bitsOf(out);
   for (let i = 0; i < halves.length; i += 1) target[i] = (halves[i] ?? 0) << 16;
   return out;

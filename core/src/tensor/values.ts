@@ -27,16 +27,18 @@ export function assertByteLength(name: string, { dtype, shape }: Omit<Tensor, "b
 /**
  * The values as float32. F32 that is aligned in memory comes as a view that shares the tensor's bytes: do not write to
  * it. Everything else is converted (F64 rounds to nearest; I64 and BOOL are refused with `tensor-invalid`).
+ *
+ * @param out takes the values of F16 and BF16, and has room for exactly these; default: a new array
  */
-export function toFloat32(tensor: Tensor): Float32Array {
+export function toFloat32(tensor: Tensor, out?: Float32Array): Float32Array {
   const { bytes, dtype } = tensor;
   switch (dtype) {
     case "F32":
       return new Float32Array(...aligned(bytes, 4));
     case "F16":
-      return f16ToF32(new Uint16Array(...aligned(bytes, 2)));
+      return f16ToF32(new Uint16Array(...aligned(bytes, 2)), out);
     case "BF16":
-      return bf16ToF32(new Uint16Array(...aligned(bytes, 2)));
+      return bf16ToF32(new Uint16Array(...aligned(bytes, 2)), out);
     case "F64":
       return Float32Array.from(new Float64Array(...aligned(bytes, 8)));
     case "I32":
