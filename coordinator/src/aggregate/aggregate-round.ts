@@ -19,7 +19,7 @@ export function aggregateRound(job: AggregationJob): AggregationOutcome {
   for (const update of updates) verifyBlob(update);
 
   const global = readGlobal(job);
-  const reader = new UpdateReader(adapterLayout);
+  const reader = new UpdateReader();
   const sink = new FileSink(job.deltaPath);
   let result: AggregationResult;
   try {

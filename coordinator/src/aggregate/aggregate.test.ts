@@ -45,7 +45,11 @@ async function store(bytes: Uint8Array): Promise<BlobFile> {
   return { blobId, path };
 }
 const common = { layout, codec: "f32", numSteps: 1, staleness: 0, receivedLoss: undefined };
-async function storeUpdate(k: number, state: StateDict = tensors(k + 1)): Promise<UpdateFile> {
+async function storeUpdate(
+  k: number,
+  state: StateDict = tensors(k + 1),
+  change: Partial<UpdateFile> = {},
+): Promise<UpdateFile> {
   const blob = await store(writeSafetensors(state));
   return {
     ...blob,
@@ -55,6 +59,7 @@ async function storeUpdate(k: number, state: StateDict = tensors(k + 1)): Promis
     numExamples: 10 + k,
     fullWeight: 10 + k,
     ...common,
+    ...change,
   };
 }
 async function makeJob(updates: readonly UpdateFile[]): Promise<AggregationJob> {
@@ -79,7 +84,8 @@ const threeUpdates = (): Promise<UpdateFile[]> => Promise.all([0, 1, 2].map((k) 
 describe("a round's aggregation from stored files", () => {
   test.each(["F32", "F16", "BF16"] as const)("gives what the method gives in memory, for %s updates", async (dtype) => {
     const states = [1, 2, 3].map((seed) => tensors(seed, dtype));
-    const updates = await Promise.all(states.map((state, k) => storeUpdate(k, state)));
+    const codec = dtype.toLowerCase();
+    const updates = await Promise.all(states.map((state, k) => storeUpdate(k, state, { codec })));
     const job = await makeJob(updates);
 
     const outcome = aggregateRound(job);

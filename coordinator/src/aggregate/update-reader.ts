@@ -1,16 +1,18 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import type { UpdateView } from "@fedlora/aggregators";
 import {
+  assertUpdateLayout,
   BlobHasher,
   FedLoraError,
   chunkBytes,
-  elementCount,
+  codecOf,
+  itemSize,
+  layoutsEqual,
   parseSafetensorsHeader,
   readHeaderLength,
   safetensorsPrefixBytes,
-  toFloat32,
 } from "@fedlora/core";
-import type { SafetensorsHeader, TensorSpec } from "@fedlora/core";
+import type { SafetensorsHeader, TensorLayout, UpdateDecoder } from "@fedlora/core";
 import { nodeSha256 } from "@fedlora/core/node";
 import type { BlobFile, UpdateFile } from "./aggregation.js";
 
@@ -24,61 +26,100 @@ interface KnownHeader {
   readonly header: SafetensorsHeader;
 }
 
+/** What updates of one codec and layout have in common. */
+interface Form {
+  readonly codec: string;
+  readonly layout: TensorLayout;
+  /** Of the decoded tensors. */
+  readonly shapes: ReadonlyMap<string, readonly number[]>;
+  readonly encoded: TensorLayout;
+  readonly decoder: UpdateDecoder;
+  /** The header that was last held against `encoded`. */
+  header: SafetensorsHeader | undefined;
+}
+
 /**
- * Reads stored updates tensor by tensor, one file open at a time, through the same two buffers: memory depends on the
- * largest tensor, not on the number of updates, and nothing but small objects is left to the garbage collector.
+ * Reads stored updates tensor by tensor, one file open at a time, through the same buffers: memory depends on the largest
+ * tensor and on what a decoder keeps to find its way, and nothing but small objects is left to the garbage collector.
  */
 export class UpdateReader {
-  readonly #shapes: ReadonlyMap<string, TensorSpec>;
+  readonly #forms: Form[] = [];
   readonly #headers: KnownHeader[] = [];
-  readonly #buffer: Uint8Array<ArrayBuffer>;
+  /** By update: finding one's way in an encoded update may take a reading of all of it. */
+  readonly #opened = new Map<string, (name: string) => Float32Array>();
+  #buffer = new Uint8Array(0);
   #headerBuffer = new Uint8Array(4096);
-
-  /** @param layout the adapter's tensors at full rank */
-  constructor(layout: readonly TensorSpec[]) {
-    this.#shapes = new Map(layout.map((spec) => [spec.name, spec]));
-    this.#buffer = new Uint8Array(4 * Math.max(1, ...layout.map(({ shape }) => elementCount(shape))));
-  }
+  #current: { readonly fd: number; readonly update: UpdateFile; readonly header: SafetensorsHeader } | undefined;
 
   /**
    * Opens an update for one visit.
    *
-   * @throws FedLoraError `blob-not-found`, `safetensors-invalid`, and from the view `update-tensor-missing`,
-   *   `update-shape`
+   * @throws FedLoraError `blob-not-found`, `safetensors-invalid`, `update-tensor-missing`, `update-tensor-unexpected`,
+   *   `update-dtype`, `update-shape`, `tensor-invalid`, and from the view `update-tensor-missing`, `tensor-invalid`
    */
   visit(update: UpdateFile, visit: (view: UpdateView) => void): void {
+    const form = this.#form(update);
     const fd = openBlob(update);
     try {
       const header = this.#header(fd, update);
-      const tensor = (name: string): Float32Array => this.#tensor(fd, update, header, name);
-      const shape = (name: string): readonly number[] | undefined => header.tensors.get(name)?.shape;
+      assertHeader(header, form, update);
+      this.#current = { fd, update, header };
+      const decoded = this.#open(update, form);
+      const tensor = (name: string): Float32Array => {
+        if (form.shapes.has(name)) return decoded(name);
+        throw new FedLoraError("update-tensor-missing", `update "${update.id}" has no tensor "${name}"`, {
+          details: { updateId: update.id, tensor: name },
+        });
+      };
+      const shape = (name: string): readonly number[] | undefined => form.shapes.get(name);
       const { id, clientId, weight, numExamples, numSteps, staleness, receivedLoss } = update;
       visit({ id, clientId, weight, numExamples, numSteps, staleness, receivedLoss, shape, tensor });
     } finally {
+      this.#current = undefined;
       closeSync(fd);
     }
   }
 
-  #tensor(fd: number, update: UpdateFile, header: SafetensorsHeader, name: string): Float32Array {
-    const entry = header.tensors.get(name);
-    const spec = this.#shapes.get(name);
-    if (entry === undefined || spec === undefined) {
-      throw new FedLoraError("update-tensor-missing", `update "${update.id}" has no tensor "${name}"`, {
-        details: { updateId: update.id, tensor: name },
-      });
-    }
-    const { dtype, shape, offset, byteLength } = entry;
-    if (elementCount(shape) !== elementCount(spec.shape) || byteLength > this.#buffer.byteLength) {
-      throw new FedLoraError(
-        "update-shape",
-        `tensor "${name}" of update "${update.id}" is ${dtype} [${shape.join(", ")}], expected [${spec.shape.join(", ")}]`,
-        { details: { updateId: update.id, tensor: name } },
-      );
-    }
-    const bytes = this.#buffer.subarray(0, byteLength);
-    readExactly(fd, bytes, offset, update);
-    return toFloat32({ dtype, shape, bytes });
+  #form({ codec, layout }: UpdateFile): Form {
+    const known = this.#forms.find(
+      (form) => form.codec === codec && (form.layout === layout || layoutsEqual(form.layout, layout)),
+    );
+    if (known !== undefined) return known;
+    const { encodedLayout, decoder } = codecOf(codec);
+    const form: Form = {
+      codec,
+      layout,
+      shapes: new Map(layout.map(({ name, shape }) => [name, shape])),
+      encoded: encodedLayout(layout),
+      decoder: decoder(layout),
+      header: undefined,
+    };
+    this.#forms.push(form);
+    return form;
   }
+
+  #open(update: UpdateFile, { decoder }: Form): (name: string) => Float32Array {
+    let decoded = this.#opened.get(update.id);
+    if (decoded === undefined) {
+      decoded = decoder.open(this.#read);
+      this.#opened.set(update.id, decoded);
+    }
+    return decoded;
+  }
+
+  /** Elements of an encoded tensor of the update that is visited. */
+  readonly #read = (name: string, start: number, end: number): Uint8Array => {
+    const entry = this.#current?.header.tensors.get(name);
+    if (this.#current === undefined || entry === undefined) {
+      throw new FedLoraError("internal", `tensor "${name}" was read outside a visit`);
+    }
+    const size = itemSize[entry.dtype];
+    const length = (end - start) * size;
+    if (this.#buffer.byteLength < length) this.#buffer = new Uint8Array(length);
+    const bytes = this.#buffer.subarray(0, length);
+    readExactly(this.#current.fd, bytes, entry.offset + start * size, this.#current.update);
+    return bytes;
+  };
 
   /** The files of a round have the same header; parsing it costs more than reading a module's tensors. */
   #header(fd: number, update: UpdateFile): SafetensorsHeader {
@@ -96,6 +137,18 @@ export class UpdateReader {
     this.#headers.push({ size, bytes: bytes.slice(), header });
     return header;
   }
+}
+
+/** Files of one layout share their header, so this is compared once and not for every file. */
+function assertHeader(header: SafetensorsHeader, form: Form, { id }: UpdateFile): void {
+  if (form.header === header) return;
+  try {
+    assertUpdateLayout(form.encoded, header.tensors);
+  } catch (thrown) {
+    const { code, message, details } = FedLoraError.from(thrown);
+    throw new FedLoraError(code, `"${id}": ${message}`, { details: { ...details, updateId: id }, cause: thrown });
+  }
+  form.header = header;
 }
 
 /** Shared by all readings: `verifyBlob` is synchronous. */

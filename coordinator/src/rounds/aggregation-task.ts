@@ -1,4 +1,4 @@
-import type { BlobId } from "@fedlora/core";
+import type { BlobId, Clock } from "@fedlora/core";
 import { rm } from "node:fs/promises";
 
 import type { AggregationOutcome, UpdateFile } from "../aggregate/aggregation.js";
@@ -19,9 +19,10 @@ import type { UpdateForm } from "./update-form.js";
  */
 export async function runAggregation(driver: RunDriver, command: RunCommand, signal: AbortSignal): Promise<void> {
   const { clock, blobs } = driver.parts;
+  const { aggregationMs } = driver.context.spec.deadlines;
   const deltaPath = blobs.scratchPath();
   try {
-    const outcome = await aggregate(driver, deltaPath, signal);
+    const outcome = await withinTime(clock, aggregationMs, signal, (limited) => aggregate(driver, deltaPath, limited));
     signal.throwIfAborted();
     if (outcome.kind === "refused") {
       await driver.commit((state) => decideFailure(state, outcome.code, outcome.message, clock.now()));
@@ -30,6 +31,31 @@ export async function runAggregation(driver: RunDriver, command: RunCommand, sig
     }
   } finally {
     await rm(deltaPath, { force: true });
+  }
+}
+
+/** Refused when the time is up: a run that cannot be aggregated must not wait for ever, nor be tried again for ever. */
+async function withinTime(
+  clock: Clock,
+  limitMs: number,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<AggregationOutcome>,
+): Promise<AggregationOutcome> {
+  const timer = new AbortController();
+  const limit = new AbortController();
+  const timeout = clock.sleep(limitMs, timer.signal).then(
+    () => limit.abort(),
+    () => undefined,
+  );
+  try {
+    return await work(AbortSignal.any([signal, limit.signal]));
+  } catch (thrown) {
+    if (!limit.signal.aborted || signal.aborted) throw thrown;
+    const message = `the aggregation took longer than deadlines.aggregationMs, ${limitMs} ms`;
+    return { kind: "refused", code: "round-failed", message };
+  } finally {
+    timer.abort();
+    await timeout;
   }
 }
 

@@ -1,5 +1,5 @@
 import { readSafetensors, toFloat32 } from "@fedlora/core";
-import type { BlobId, RoundPlan, RunSpecInput } from "@fedlora/core";
+import type { RoundPlan, RunSpecInput } from "@fedlora/core";
 import { describe, expect, test } from "vitest";
 
 import { ClockedFederation } from "../testing/clocked-federation.js";

@@ -6,28 +6,11 @@ import type { AggregationRunner } from "../aggregate/aggregation.js";
 import type { Journal } from "../storage/storage.js";
 import { openMemoryStorage } from "../storage/memory-storage.js";
 import { ClockedFederation } from "../testing/clocked-federation.js";
-import { countingBytes, inlineAggregation, openTestCoordinator } from "../testing/federation.js";
+import { gatedAggregation } from "../testing/gated-aggregation.js";
+import { countingBytes, openTestCoordinator } from "../testing/federation.js";
 
 const names = ["ann", "bob"] as const;
 const draining = { kind: "wait", reason: "draining" };
-
-/** Aggregations that wait until the test lets them through. */
-function gatedAggregation(): { readonly aggregation: AggregationRunner; readonly open: () => void } {
-  let open: () => void = () => undefined;
-  const opened = new Promise<void>((resolve) => (open = resolve));
-  const aggregation: AggregationRunner = {
-    run: async (job, signal) => {
-      signal?.throwIfAborted();
-      const aborted = new Promise<never>((_, reject) =>
-        signal?.addEventListener("abort", () => reject(new FedLoraError("cancelled", "closing"))),
-      );
-      await Promise.race([opened, aborted]);
-      return inlineAggregation.run(job, signal);
-    },
-    close: () => Promise.resolve(),
-  };
-  return { aggregation, open };
-}
 
 async function work(federation: ClockedFederation, plans: readonly RoundPlan[]): Promise<void> {
   for (const [index, name] of names.entries()) await federation.client(name).work(plans[index]!);

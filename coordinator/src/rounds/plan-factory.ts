@@ -1,4 +1,4 @@
-import { clientMismatch, leadingBlocks } from "@fedlora/aggregators";
+import { clientMismatch, hashedTensors } from "@fedlora/aggregators";
 import type { ClientCapability, ClientInstruction, IntakeRule, MethodRunState } from "@fedlora/aggregators";
 import {
   canonicalBytes,
@@ -151,7 +151,7 @@ export class PlanFactory {
     const files = [
       canonicalBytes(instructions),
       writeSafetensors(encodeDownload(instruction, method.projectFor(instruction, global, methodState))),
-      ...frozenFile(instruction, global),
+      ...hashedTensors(instruction, global).map((tensors) => writeSafetensors(tensors)),
     ];
     const stored: BlobRef[] = [];
     try {
@@ -201,13 +201,6 @@ function encodeDownload({ roles, downloadCodec }: ClientInstruction, projected: 
     if (tensor === undefined) throw new FedLoraError("internal", `the method projects no "${name}"`);
     return toFloat32(tensor);
   });
-}
-
-/** What the client never trains, downloads by round or keeps: one file, the same bytes for as long as nothing changes. */
-function frozenFile({ roles }: ClientInstruction, global: StateDict): Uint8Array[] {
-  const frozen = roles.filter(({ trained, downloaded, keep }) => !trained && !downloaded && keep === "none");
-  if (frozen.length === 0) return [];
-  return [writeSafetensors(leadingBlocks(frozen, global))];
 }
 
 /** A file of exactly the layout, with room for metadata. */

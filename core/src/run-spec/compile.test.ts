@@ -64,7 +64,7 @@ describe("a minimal spec", () => {
       method: { name: "fedavg", options: {} },
       rounds: 5,
       cohort: { size: 5, overSelection: 1, quorum: 3, seed: 0 },
-      deadlines: { enrolMs: 600_000, roundMs: 1_800_000, evaluationMs: 600_000, silenceMs: 120_000 },
+      deadlines: { enrolMs: 600_000, roundMs: 1_800_000, evaluationMs: 600_000, aggregationMs: 3_600_000, silenceMs: 120_000 },
       training: {
         localEpochs: 1,
         batchSize: 8,
