@@ -16,7 +16,7 @@ export interface RowInput {
 export interface RowOutput {
   /** Best of the repeats: the first pays for compiling the loops. */
   readonly wallSeconds: number;
-  /** Processor time of the same repeat, all threads. */
+  /** Processor time, all threads; also the best of the repeats. */
   readonly cpuSeconds: number;
   readonly peakRssMb: number;
 }
