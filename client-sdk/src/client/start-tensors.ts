@@ -1,4 +1,7 @@
 import {
+  clientControlName,
+  controlledTensor,
+  elementCount,
   FedLoraError,
   fromFloat32,
   shapesEqual,
@@ -21,7 +24,8 @@ export interface TensorSources {
 
 /**
  * The value that training starts from, for every tensor of the plan, as F32: the download where the role says so,
- * otherwise the client's own, a frozen blob or, for a client that lost its own, the global value.
+ * otherwise the client's own, a frozen blob or, for a client that lost its own, the global value. A control variate of its
+ * own that a client does not have yet is zero.
  * Throws `adapter-invalid` for a tensor that nobody holds or whose shape is another.
  */
 export function assembleStart(instructions: PlanInstructions, sources: TensorSources): StateDict {
@@ -32,6 +36,9 @@ function valueOf(role: TensorRole, { global, frozen, kept }: TensorSources): Ten
   const { name, shape } = role.spec;
   const holders = role.downloaded ? [global] : [...(role.keep === "none" ? [] : [kept]), ...frozen, global];
   const tensor = holders.find((holder) => holder.has(name))?.get(name);
+  if (tensor === undefined && name === clientControlName(controlledTensor(name))) {
+    return fromFloat32(new Float32Array(elementCount(shape)), shape);
+  }
   if (tensor === undefined) {
     const where = role.downloaded ? "the plan's global adapter" : "the plan's blobs or this client's own state";
     throw new FedLoraError("adapter-invalid", `tensor "${name}" is not in ${where}`, { details: { tensor: name } });

@@ -44,6 +44,7 @@ const contentSchema = z.object({
         trainLoss: z.number().optional(),
         evaluation: z.object({ count: z.number(), lossSum: z.number(), confusion: z.array(z.number()) }).optional(),
         trainMs: z.number(),
+        receivedLoss: z.number().optional(),
       }),
     })
     .optional(),

@@ -41,12 +41,17 @@ export interface TrainRequest {
   readonly round: number;
   readonly streamKey: string;
   readonly optimizerState: StateDict | undefined;
+  /**
+   * Whether this client has no values of its own for tensors that it keeps for the run: it is new to the run, or lost
+   * them; absent: it has.
+   */
+  readonly isNewcomer?: boolean;
   /** Changes to the frozen weights that the plan counts on, oldest first; absent: none. */
   readonly baseDeltas?: readonly BaseDelta[];
 }
 
 export interface TrainResult {
-  /** Trained values (not deltas) of every tensor whose role says `trained`. */
+  /** Trained values (not deltas) of every tensor whose role says `trained`, and the client's new control variates. */
   readonly trained: StateDict;
   readonly metrics: UpdateMetrics;
   readonly optimizerState: StateDict | undefined;

@@ -12,6 +12,8 @@ import type { TrainingEngine } from "../engine/engine.js";
 import type { AdapterPlan } from "../lora/adapter-plan.js";
 import type { OpenBase } from "../models/base-delta/base-versions.js";
 import type { BaseModel } from "../models/base-model.js";
+import { newControls } from "./control-variates.js";
+import { directiveOf, heldTensors, slotDirectives } from "./directives.js";
 import { drawDropoutMasks } from "./dropout-masks.js";
 import { bucketFor } from "./length-buckets.js";
 import type { TrainingProgress, TrainRequest, TrainResult } from "./local-trainer.js";
@@ -28,6 +30,8 @@ export interface TrainingWork {
   readonly adapter: AdapterPlan;
   /** Start values of the adapter's tensors, F32. */
   readonly tensors: StateDict;
+  /** Mean loss of the received model, where the plan asks for it. */
+  readonly receivedLoss?: number | undefined;
   readonly baseModel: BaseModel;
   /** The base weights that the request counts on. */
   readonly base: OpenBase;
@@ -57,6 +61,7 @@ export async function trainAdapter(
     trained: [...adapter.trained.keys()],
     scalings: adapter.scalings,
     ...(work.base.pairs && { baseDelta: work.base.pairs.tensors }),
+    ...slotDirectives(instructions, adapter, request.start),
     optimizer: {
       kind: optimizer.kind,
       momentum: optimizer.momentum,
@@ -81,14 +86,16 @@ export async function trainAdapter(
       onProgress({ stage: "training", step: index + 1, totalSteps, loss, tokensPerSecond: numTokens / seconds });
     }
     const values = await engine.readSlot(slot);
+    const trained = toStateDict([...values].filter(([name]) => adapter.trained.has(name)));
     return {
-      trained: toStateDict([...values].filter(([name]) => adapter.trained.has(name))),
+      trained: toStateDict([...trained, ...controlsAfter(trained, work)]),
       metrics: {
         numExamples: prepared.numExamples,
         numSteps: totalSteps,
         trainLoss: meanLoss(losses, instructions),
         evaluation: undefined,
         trainMs: clock.monotonicMs() - start,
+        ...(work.receivedLoss !== undefined && { receivedLoss: work.receivedLoss }),
       },
       optimizerState: instructions.keepOptimizerState ? await engine.readOptimizer(slot) : undefined,
       stepMs: engineMs / totalSteps,
@@ -97,6 +104,14 @@ export async function trainAdapter(
     // After a failure the engine may be gone, and the slot with it; that failure is the one to report.
     await engine.releaseSlot(slot).catch(() => undefined);
   }
+}
+
+/** None where the plan has no control variates. Their learning rate is the same at every step. */
+function controlsAfter(trained: StateDict, { request, prepared, adapter }: TrainingWork): StateDict {
+  const { instructions, start } = request;
+  if (directiveOf(instructions, "control-variate") === undefined) return new Map();
+  const rates = learningRates(instructions.training.optimizer, adapter.trained, 1);
+  return newControls(trained, start, prepared.steps.length, rates);
 }
 
 interface StepLoss {
@@ -145,7 +160,8 @@ async function takeStep(
     slot,
     learningRates: learningRates(training.optimizer, adapter.trained, factor),
     maxGradNorm: training.maxGradNorm ?? undefined,
-    proximalMu: instructions.directives.find((directive) => directive.kind === "proximal")?.mu,
+    proximalMu: directiveOf(instructions, "proximal")?.mu,
+    held: heldTensors(instructions, request.isNewcomer === true, index),
   });
   return { loss, stepMs };
 }
