@@ -59,7 +59,7 @@ describe("a run without faults", () => {
 
     await harness.run();
 
-    expect(harness.trainer.evaluations).toBe(1);
+    expect(harness.trainer.evaluated).toHaveLength(1);
     expect(harness.fake.accepted.map(({ update }) => update === undefined)).toEqual([false, true]);
     expect(harness.fake.accepted[1]?.metrics).toMatchObject({
       numExamples: 4,

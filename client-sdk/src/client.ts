@@ -1,4 +1,5 @@
 import { FedLoraError } from "@fedlora/core";
+import { findBaseDeltas } from "./client/base-chain.js";
 import { CapabilityMeter } from "./client/capability-meter.js";
 import { runSession } from "./client/client-session.js";
 import { compileOptions, type CompiledOptions } from "./client/compile-options.js";
@@ -80,8 +81,9 @@ export class FederatedClient {
 
   /**
    * The base model with an adapter, ready to use: the global one as last received (after the run its result), or the
-   * personal one, which has this client's own trained values where it has any. Throws `export-refused` before the first
-   * round. It works until the client is closed.
+   * personal one, which has this client's own trained values where it has any. Where the run changes the base weights, they
+   * are those that the adapter counts on. Throws `export-refused` before the first round, and where changes to the base
+   * weights are no longer on this machine. It works until the client is closed.
    */
   async model(adapter: "global" | "personal" = "global"): Promise<AdaptedModel> {
     const { state, model } = await this.#open();
@@ -89,9 +91,15 @@ export class FederatedClient {
     if (stored === undefined) {
       throw new FedLoraError("export-refused", "this client has not received an adapter yet: run it first");
     }
-    const { runId, instructions, tensors } = stored;
+    const { runId, instructions, tensors, baseChain } = stored;
+    const baseDeltas = await findBaseDeltas(baseChain, model.trainer, async (blob) => {
+      const path = await state.cache.file(blob);
+      if (path !== undefined) return path;
+      const message = `base delta ${blob.id}, which the adapter counts on, is no longer on this machine: run the client`;
+      throw new FedLoraError("export-refused", message);
+    });
     const own = adapter === "personal" ? (await state.runs.trained(runId)).tensors : [];
-    return model.adapt(instructions, new Map([...tensors, ...own]));
+    return model.adapt(instructions, new Map([...tensors, ...own]), baseDeltas);
   }
 
   /** Stops what runs and gives everything back: engine, connection, state folder. */

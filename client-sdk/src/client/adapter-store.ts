@@ -8,12 +8,15 @@ import {
   type StateDict,
 } from "@fedlora/core";
 import { join } from "node:path";
+import { type BaseChain, baseChainSchema } from "./base-chain.js";
 import { readIfPresent, replacePrivateFile } from "./durable-file.js";
 
 export interface StoredAdapter {
   readonly runId: RunId;
   readonly instructions: PlanInstructions;
   readonly tensors: StateDict;
+  /** The changes to the base weights that the adapter counts on; on other weights it would be another model. */
+  readonly baseChain: BaseChain;
 }
 
 /** The global adapter that this client saw last, with what is needed to load it, in one file that is replaced whole. */
@@ -24,8 +27,12 @@ export class AdapterStore {
     this.#path = join(stateFolder, "global-adapter.safetensors");
   }
 
-  async save({ runId, instructions, tensors }: StoredAdapter): Promise<void> {
-    const metadata = { runId, instructions: new TextDecoder().decode(planInstructionsBytes(instructions)) };
+  async save({ runId, instructions, tensors, baseChain }: StoredAdapter): Promise<void> {
+    const metadata = {
+      runId,
+      instructions: new TextDecoder().decode(planInstructionsBytes(instructions)),
+      baseChain: JSON.stringify(baseChain),
+    };
     await replacePrivateFile(this.#path, writeSafetensors(tensors, { metadata }));
   }
 
@@ -35,6 +42,7 @@ export class AdapterStore {
     if (bytes === undefined) return undefined;
     const { tensors, metadata } = readSafetensors(bytes);
     const instructions = parsePlanInstructions(new TextEncoder().encode(metadata.get("instructions") ?? ""));
-    return { runId: (metadata.get("runId") ?? "") as RunId, instructions, tensors };
+    const baseChain = baseChainSchema.parse(JSON.parse(metadata.get("baseChain") ?? "[]"));
+    return { runId: (metadata.get("runId") ?? "") as RunId, instructions, tensors, baseChain };
   }
 }

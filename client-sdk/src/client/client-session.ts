@@ -1,7 +1,8 @@
 import { FedLoraError, parsePlanInstructions, readSafetensors, type RunId } from "@fedlora/core";
-import { downloadBlob } from "../transfer/downloader.js";
+import { downloadBlob, downloadFile } from "../transfer/downloader.js";
 import { Backoff, type RetryDependencies } from "../transport/retry.js";
-import type { PollAnswer } from "../transport/transport.js";
+import type { BlobReference, PollAnswer } from "../transport/transport.js";
+import { findBaseDeltas, versionOf } from "./base-chain.js";
 import type { ClientContext } from "./client-context.js";
 import { deliverFinished } from "./delivery.js";
 import type { EventQueue } from "./event-queue.js";
@@ -11,7 +12,14 @@ import { assembleStart } from "./start-tensors.js";
 /** Shortest pause that a coordinator may ask for, so that a wrong zero does not become a tight loop. */
 const minWaitMs = 100;
 
-type EndedAnswer = Extract<PollAnswer, { kind: "ended" }>;
+type EndedAnswer = Extract<PollAnswer, { kind: "ended" }> & {
+  /** The changes to the base weights that the final adapter counts on, from version 0; absent: the run made none. */
+  readonly baseDeltas?: readonly {
+    readonly fromVersion: number;
+    readonly toVersion: number;
+    readonly blob: BlobReference;
+  }[];
+};
 
 export interface SessionParts {
   readonly context: ClientContext;
@@ -55,18 +63,28 @@ export async function runSession({ context, events, runId, retry }: SessionParts
 async function keepFinalAdapter(answer: EndedAnswer, context: ClientContext, signal: AbortSignal): Promise<void> {
   const { globalAdapter, instructions, runId } = answer;
   if (globalAdapter === undefined || instructions === undefined) return;
-  const { connection, state, logger } = context;
+  const { connection, state, trainer, logger } = context;
   try {
     const parsed = parsePlanInstructions((await downloadBlob(instructions, connection, state.cache, signal)).bytes);
     const global = readSafetensors((await downloadBlob(globalAdapter, connection, state.cache, signal)).bytes).tensors;
     // Tensors that never travel in the download are those of the latest round.
     const latest = await state.adapters.load();
-    const frozen = latest?.runId === runId ? [latest.tensors] : [];
+    const ours = latest?.runId === runId ? latest : undefined;
+    const frozen = ours === undefined ? [] : [ours.tensors];
+    const baseChain = (answer.baseDeltas ?? []).map(({ blob: { id, size }, ...link }) => ({ ...link, blob: id, size }));
+    if (versionOf(baseChain) < versionOf(ours?.baseChain ?? [])) {
+      throw new FedLoraError("request-invalid", "the final adapter came without the base weights that it counts on");
+    }
+    // Fetched now, so that the model works without the coordinator.
+    await findBaseDeltas(baseChain, trainer, async (ref) => {
+      return (await downloadFile(ref, connection, state.cache, signal)).path;
+    });
     const kept = (await state.runs.trained(runId)).tensors;
     await state.adapters.save({
       runId,
       instructions: parsed,
       tensors: assembleStart(parsed, { global, frozen, kept }),
+      baseChain,
     });
   } catch (error) {
     signal.throwIfAborted();

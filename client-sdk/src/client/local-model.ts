@@ -1,6 +1,7 @@
 import { FedLoraError, type BaseModelHash, type PlanInstructions, type StateDict } from "@fedlora/core";
 import { join } from "node:path";
 import type { AdaptedModel } from "../inference/adapted-model.js";
+import type { BaseDelta } from "../models/base-delta/base-delta.js";
 import { loadBaseModel } from "../models/load/load-base-model.js";
 import type { LocalTrainer } from "../train/local-trainer.js";
 import { openModelWorkbench } from "../train/model-workbench.js";
@@ -11,7 +12,7 @@ export interface LocalModel {
   readonly baseModelHash: BaseModelHash;
   readonly trainer: LocalTrainer;
   readonly engine: { readonly name: string; readonly fingerprint: string };
-  adapt(instructions: PlanInstructions, tensors: StateDict): AdaptedModel;
+  adapt(instructions: PlanInstructions, tensors: StateDict, baseDeltas: readonly BaseDelta[]): AdaptedModel;
   close(): Promise<void>;
 }
 
@@ -33,7 +34,7 @@ export async function openLocalModel(options: CompiledOptions): Promise<LocalMod
     baseModelHash: baseModel.manifest.hash,
     trainer: workbench.trainer,
     engine: { name, fingerprint },
-    adapt: ({ adapter, task }, tensors) => workbench.adapt({ spec: adapter, task, tensors }),
+    adapt: ({ adapter, task }, tensors, baseDeltas) => workbench.adapt({ spec: adapter, task, tensors }, baseDeltas),
     close: () => workbench.close(),
   };
 }

@@ -103,7 +103,7 @@ async function finishWork(
 
 async function train(
   plan: RoundPlan,
-  { instructions, start }: PreparedPlan,
+  { instructions, start, baseDeltas }: PreparedPlan,
   context: ClientContext,
   signal: AbortSignal,
   onProgress: (progress: TrainingProgress) => void,
@@ -111,7 +111,7 @@ async function train(
   const { state, trainer, data, connection } = context;
   const optimizerState = instructions.keepOptimizerState ? await state.runs.optimizer(plan.runId) : undefined;
   const streamKey = `${plan.runId}/${connection.enrolment.clientId}`;
-  const request = { instructions, start, data, round: plan.round, streamKey, optimizerState };
+  const request = { instructions, start, data, round: plan.round, streamKey, optimizerState, baseDeltas };
   const { result, update } = await discreetly(signal, async () => {
     const trained: TrainResult = await trainer.train(request, signal, onProgress);
     assertUpdateMetrics(instructions.task, trained.metrics);
@@ -124,7 +124,7 @@ async function train(
 
 async function evaluate(
   plan: RoundPlan,
-  { instructions, start }: PreparedPlan,
+  { instructions, start, baseDeltas }: PreparedPlan,
   { trainer, data, clock, emit }: ClientContext,
   signal: AbortSignal,
   onProgress: (progress: TrainingProgress) => void,
@@ -132,7 +132,7 @@ async function evaluate(
   const startedMs = clock.monotonicMs();
   const metrics = await discreetly(signal, async () => {
     if (data.evaluation === undefined) throw new FedLoraError("data-empty", "this client holds no evaluation examples");
-    const counts = await trainer.evaluate({ instructions, start, data }, signal, onProgress);
+    const counts = await trainer.evaluate({ instructions, start, data, baseDeltas }, signal, onProgress);
     if (counts.count === 0) throw new FedLoraError("data-empty", "the evaluation examples held nothing to count");
     const result: UpdateMetrics = {
       numExamples: Math.round(counts.count),

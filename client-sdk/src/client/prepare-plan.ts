@@ -7,7 +7,10 @@ import {
   type RoundPlan,
   type StateDict,
 } from "@fedlora/core";
-import { downloadBlob } from "../transfer/downloader.js";
+import type { BaseDelta } from "../models/base-delta/base-delta.js";
+import { downloadBlob, downloadFile } from "../transfer/downloader.js";
+import { findBaseDeltas, joinBaseChain } from "./base-chain.js";
+import type { BlobReference } from "../transport/transport.js";
 import type { ClientContext } from "./client-context.js";
 import { assertSupported, uploadTensorBytes } from "./instructions.js";
 import { isAbandoned, isFatal, PlanDeclined } from "./plan-errors.js";
@@ -17,6 +20,7 @@ import { assembleStart } from "./start-tensors.js";
 export interface PreparedPlan {
   readonly instructions: PlanInstructions;
   readonly start: StateDict;
+  readonly baseDeltas: readonly BaseDelta[];
 }
 
 /**
@@ -32,17 +36,20 @@ export async function preparePlan(
   try {
     await assertAllowed(plan, sizes, context);
     const fetch = blobFetcher(sizes, context, signal);
+    const baseChain = joinBaseChain(await context.state.baseChains.load(plan.runId), plan, sizes);
     const instructions = parsePlanInstructions(await fetch.blob(plan.instructions));
     assertSupported(instructions);
     assertUploadSize(instructions, plan, context);
     const global = readSafetensors(await fetch.blob(plan.globalAdapter)).tensors;
     const frozen: StateDict[] = [];
     for (const id of plan.frozen) frozen.push(readSafetensors(await fetch.blob(id)).tensors);
+    const baseDeltas = await findBaseDeltas(baseChain, context.trainer, (blob) => fetch.file(blob));
+    if (baseChain.length > 0) await context.state.baseChains.save(plan.runId, baseChain);
     context.emit({ type: "downloaded", bytes: fetch.fetchedBytes(), cachedBytes: fetch.cachedBytes() });
     const kept = await context.state.runs.kept(plan.runId, plan.round, instructions);
     const start = assembleStart(instructions, { global, frozen, kept });
-    await context.state.adapters.save({ runId: plan.runId, instructions, tensors: start });
-    return { instructions, start };
+    await context.state.adapters.save({ runId: plan.runId, instructions, tensors: start, baseChain });
+    return { instructions, start, baseDeltas };
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof FedLoraError) || isAbandoned(error) || isFatal(error)) throw error;
@@ -59,12 +66,6 @@ async function assertAllowed(
     throw new FedLoraError(
       "model-hash-mismatch",
       `the plan trains base model ${plan.baseModelHash}, this client holds ${baseModelHash}`,
-    );
-  }
-  if (plan.baseVersion !== 0) {
-    throw new FedLoraError(
-      "directive-unknown",
-      `base version ${plan.baseVersion} needs base deltas, which this client lacks`,
     );
   }
   const now = new Date(clock.now());
@@ -89,6 +90,8 @@ function assertUploadSize(instructions: PlanInstructions, plan: RoundPlan, { pol
 
 interface BlobFetcher {
   blob(id: BlobId): Promise<Uint8Array>;
+  /** Path of a blob that is left on disk. */
+  file(blob: BlobReference): Promise<string>;
   fetchedBytes(): number;
   cachedBytes(): number;
 }
@@ -109,6 +112,12 @@ function blobFetcher(
       fetched += fetchedBytes;
       cached += size - fetchedBytes;
       return bytes;
+    },
+    file: async (blob) => {
+      const { path, fetchedBytes } = await downloadFile(blob, connection, state.cache, signal);
+      fetched += fetchedBytes;
+      cached += blob.size - fetchedBytes;
+      return path;
     },
     fetchedBytes: () => fetched,
     cachedBytes: () => Math.max(0, cached),

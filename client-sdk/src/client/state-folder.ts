@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { loadOrCreateIdentity, type Identity } from "../identity.js";
 import { BlobCache } from "../transfer/blob-cache.js";
 import { AdapterStore } from "./adapter-store.js";
+import { BaseChains } from "./base-chains.js";
 import { lockFolder, type FolderLock } from "./folder-lock.js";
 import { pinCoordinatorKey } from "./pinned-keys.js";
 import { RunTensors } from "./run-tensors.js";
@@ -18,6 +19,7 @@ import { WorkJournal } from "./work-journal.js";
  *     journal.json                    the finished update, if any, and how the latest plans ended
  *     work/PLAN.update.safetensors    the finished update's bytes, with what becomes of it once it is accepted
  *     runs/RUN/*.safetensors          trained values and optimizer state of a run
+ *     runs/RUN/base-chain.json        the changes to the base weights that the run has made
  *     global-adapter.safetensors      the latest global adapter
  *     blobs/                          downloads by hash
  */
@@ -28,6 +30,7 @@ export class StateFolder {
   readonly cache: BlobCache;
   readonly runs: RunTensors;
   readonly adapters: AdapterStore;
+  readonly baseChains: BaseChains;
   readonly #lock: FolderLock;
 
   private constructor(path: string, lock: FolderLock, identity: Identity, journal: WorkJournal, cache: BlobCache) {
@@ -38,6 +41,7 @@ export class StateFolder {
     this.cache = cache;
     this.runs = new RunTensors(path);
     this.adapters = new AdapterStore(path);
+    this.baseChains = new BaseChains(path);
   }
 
   /** Makes the folder where it is missing. Throws `config-invalid` when another client holds it. */

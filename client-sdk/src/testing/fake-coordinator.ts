@@ -40,6 +40,10 @@ export interface FakeCoordinatorOptions {
   readonly evaluate?: boolean;
   readonly runId?: string;
   readonly method?: string;
+  /** Changes to the base weights: the first leads to version 1, and so on. Default: none. */
+  readonly baseDeltas?: readonly StateDict[];
+  /** Base version of a round, and the one that its plans' chain begins at; default: the round before, from 0. */
+  readonly baseVersions?: (round: number) => { readonly from: number; readonly to: number };
   /** What the envelopes of plans say differently. */
   readonly envelope?: Partial<RoundPlan>;
 }
@@ -142,6 +146,7 @@ export class FakeCoordinator {
         state: "completed",
         globalAdapter: this.#put(writeSafetensors(this.global)),
         instructions: this.#put(canonicalBytes(this.options.instructions)),
+        ...(this.options.baseDeltas && { baseDeltas: this.#baseDeltas(0, this.#versions().to) }),
       };
     }
     const kind = this.#evaluating ? "evaluate" : "train";
@@ -212,7 +217,10 @@ export class FakeCoordinator {
     const global = this.#put(writeSafetensors(this.global));
     const words = this.#put(canonicalBytes(instructions));
     const shared = frozen.map((state) => this.#put(writeSafetensors(state)));
-    const sizes = [global, words, ...shared].map(({ size }) => size);
+    const { from, to } = this.#versions();
+    const links = this.#baseDeltas(from, to);
+    const baseDeltas = links.map(({ blob, ...link }) => ({ ...link, blob: blob.id }));
+    const sizes = [global, words, ...shared, ...links.map(({ blob }) => blob)].map(({ size }) => size);
     return {
       planId,
       runId: this.runId,
@@ -220,7 +228,8 @@ export class FakeCoordinator {
       kind,
       method: { name: method, version: 1 },
       baseModelHash,
-      baseVersion: 0,
+      baseVersion: to,
+      baseDeltas,
       instructions: words.id,
       globalAdapter: global.id,
       frozen: shared.map(({ id }) => id),
@@ -231,8 +240,23 @@ export class FakeCoordinator {
     };
   }
 
+  /** From and to which base version the plans of this round lead. */
+  #versions(): { readonly from: number; readonly to: number } {
+    const { baseDeltas = [], baseVersions } = this.options;
+    return baseVersions?.(this.round) ?? { from: 0, to: Math.min(this.round - 1, baseDeltas.length) };
+  }
+
+  #baseDeltas(from: number, to: number) {
+    return (this.options.baseDeltas ?? []).slice(from, to).map((tensors, index) => ({
+      fromVersion: from + index,
+      toVersion: from + index + 1,
+      blob: this.#put(writeSafetensors(tensors)),
+    }));
+  }
+
   #planAnswer(plan: RoundPlan): PollAnswer {
-    const ids = [plan.instructions, plan.globalAdapter, ...plan.frozen];
+    const deltas = (plan.baseDeltas ?? []).map(({ blob }) => blob);
+    const ids = [plan.instructions, plan.globalAdapter, ...plan.frozen, ...deltas];
     return { kind: "plan", plan, refs: Object.fromEntries(ids.map((id) => [id, this.blobs.get(id)?.byteLength ?? 0])) };
   }
 
@@ -283,7 +307,7 @@ function average(global: StateDict, updates: readonly StateDict[], form: string)
       const parts = updates
         .map((update) => update.get(name))
         .filter((part) => part !== undefined)
-        .map(toFloat32);
+        .map((part) => toFloat32(part));
       if (parts.length === 0) return [name, tensor];
       const base = toFloat32(tensor);
       const values = base.map((value, i) => {

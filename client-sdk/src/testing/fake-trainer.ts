@@ -6,6 +6,8 @@ export interface FakeTrainerOptions {
   readonly steps?: number;
   /** Added to every trained value; default 1. */
   readonly shift?: number;
+  /** Base deltas at a chain's start that count as merged; null: it cannot change base weights. Default 0. */
+  readonly heldBaseDeltas?: number | null;
   /** Called at the start of every step: throw to fail, await to stall. */
   readonly onStep?: (step: number, request: TrainRequest, signal: AbortSignal) => void | Promise<void>;
 }
@@ -15,11 +17,15 @@ export class FakeTrainer implements LocalTrainer {
   readonly #options: FakeTrainerOptions;
   /** Requests of every training that was begun. */
   readonly trained: TrainRequest[] = [];
-  evaluations = 0;
+  /** Requests of every evaluation. */
+  readonly evaluated: Parameters<LocalTrainer["evaluate"]>[0][] = [];
   closed = false;
+  readonly heldBaseDeltas?: (ids: readonly string[]) => Promise<number>;
 
   constructor(options: FakeTrainerOptions = {}) {
     this.#options = options;
+    const { heldBaseDeltas: held = 0 } = options;
+    if (held !== null) this.heldBaseDeltas = (ids) => Promise.resolve(Math.min(held, ids.length));
   }
 
   async train(
@@ -59,8 +65,8 @@ export class FakeTrainer implements LocalTrainer {
     };
   }
 
-  evaluate(): Promise<EvaluationCounts> {
-    this.evaluations++;
+  evaluate(request: Parameters<LocalTrainer["evaluate"]>[0]): Promise<EvaluationCounts> {
+    this.evaluated.push(request);
     return Promise.resolve({ count: 4, lossSum: 2, confusion: [2, 0, 1, 1] });
   }
 

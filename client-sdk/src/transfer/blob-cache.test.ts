@@ -50,6 +50,21 @@ test("a damaged file is a miss, and makes room for the right one", async () => {
   expect(await readdir(folder)).toEqual([]);
 });
 
+test("a file is found where its bytes are right, counts as used then, and is dropped where they are damaged", async () => {
+  const cache = await open(2500);
+  const [first, second] = [await store(cache, bytesOf(1000, 1)), await store(cache, bytesOf(chunkBytes / 256, 2))];
+
+  const path = await cache.file(first);
+  await store(cache, bytesOf(1000, 3));
+
+  expect(path).toBe(join(folder, first.id));
+  expect(await cache.file(second)).toBeUndefined(); // evicted, for the first one was used after it
+  await writeFile(path!, bytesOf(1000, 4));
+  expect(await cache.file(first)).toBeUndefined();
+  expect(await readdir(folder)).not.toContain(first.id);
+  expect(await cache.file(refOf(bytesOf(5, 5)))).toBeUndefined();
+});
+
 test("a download goes on after its last whole chunk", async () => {
   const bytes = bytesOf(3 * chunkBytes + 7, 3);
   const ref = refOf(bytes);

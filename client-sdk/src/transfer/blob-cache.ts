@@ -1,5 +1,6 @@
 import { blobIdOf, BlobHasher, chunkBytes, FedLoraError, isBlobId, type BlobId, type Clock } from "@fedlora/core";
 import { nodeSha256 } from "@fedlora/core/node";
+import { createReadStream } from "node:fs";
 import { mkdir, open, readdir, rename, rm, stat, utimes, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { readIfPresent } from "../client/durable-file.js";
@@ -58,10 +59,21 @@ export class BlobCache {
       await rm(path, { force: true });
       return undefined;
     }
-    this.#use(ref.id, bytes.byteLength);
-    const now = new Date(this.#clock.now());
-    await utimes(path, now, now);
+    await this.#touch(ref, path);
     return bytes;
+  }
+
+  /** Path of the verified blob, or undefined; for what is too large to be held in memory. It may be evicted later on. */
+  async file(ref: BlobReference): Promise<string | undefined> {
+    const path = this.#path(ref.id);
+    if (!this.has(ref)) return undefined;
+    if ((await blobIdOfFile(path)) !== ref.id) {
+      this.#files.delete(ref.id);
+      await rm(path, { force: true });
+      return undefined;
+    }
+    await this.#touch(ref, path);
+    return path;
   }
 
   /** Opens the download of a blob where it stopped, in whole chunks. Close it in any case. */
@@ -79,6 +91,12 @@ export class BlobCache {
     this.#use(name, ref.size);
     await this.#evict(name);
     return partial;
+  }
+
+  async #touch({ id, size }: BlobReference, path: string): Promise<void> {
+    this.#use(id, size);
+    const now = new Date(this.#clock.now());
+    await utimes(path, now, now);
   }
 
   #use(name: string, size: number): void {
@@ -167,4 +185,15 @@ export class PartialBlob {
   async close(): Promise<void> {
     await this.#handle.close();
   }
+}
+
+async function blobIdOfFile(path: string): Promise<BlobId | undefined> {
+  const hasher = new BlobHasher(nodeSha256);
+  try {
+    for await (const piece of createReadStream(path, { highWaterMark: chunkBytes })) hasher.update(piece as Buffer);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+  return hasher.finish().id;
 }

@@ -33,6 +33,22 @@ export async function downloadBlob(
   return { bytes, fetchedBytes };
 }
 
+/** As `downloadBlob`, for a blob that stays on disk. */
+export async function downloadFile(
+  ref: BlobReference,
+  connection: Connection,
+  cache: BlobCache,
+  signal: AbortSignal,
+): Promise<{ readonly path: string; readonly fetchedBytes: number }> {
+  const cached = await cache.file(ref);
+  if (cached !== undefined) return { path: cached, fetchedBytes: 0 };
+  const partial = await cache.openPartial(ref);
+  const fetchedBytes = await fetchInto(partial, ref, connection, signal).finally(() => partial.close());
+  const path = await cache.file(ref);
+  if (path === undefined) throw new FedLoraError("internal", `blob ${ref.id} vanished from the cache`);
+  return { path, fetchedBytes };
+}
+
 async function fetchInto(
   partial: PartialBlob,
   ref: BlobReference,
