@@ -3,6 +3,7 @@ export { loadBaseModel } from "./models/load/load-base-model.js";
 export type { LoadOptions } from "./models/load/load-base-model.js";
 export type { BaseModel } from "./models/base-model.js";
 export type { EncodeOptions, Tokenizer } from "./models/tokenizer/tokenizer.js";
+export type { BaseDelta } from "./models/base-delta/base-delta.js";
 export { loadAdapterFolder, saveAdapterFolder } from "./lora/adapter-folder.js";
 export type { SavedAdapter } from "./lora/adapter-folder.js";
 export type { AdaptedModel, Classification, GenerateOptions, InferenceOptions } from "./inference/adapted-model.js";
