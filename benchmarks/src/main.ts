@@ -1,3 +1,4 @@
+import { formatTable } from "@fedlora/core";
 import { aggregateBench } from "./aggregate/aggregate-bench.js";
 import type { Bar, Bench, BenchReport } from "./bench.js";
 import { intakeBench } from "./intake/intake-bench.js";
@@ -27,23 +28,18 @@ for (const bench of selected) {
 
 function describe({ bench, machine, results, bars }: BenchReport): string {
   const where = `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB, Node ${machine.node}`;
-  return [`\n${bench} (${where})`, ...table(results), ...bars.map(describeBar)].join("\n");
+  return [`\n${bench} (${where})`, table(results), ...bars.map(describeBar)].join("\n");
 }
 
 function describeBar({ name, value, bound, ok }: Bar): string {
   return `${ok ? "ok  " : "MISS"} ${name}: ${shown(value)} (bar ${shown(bound)})`;
 }
 
-function table(rows: BenchReport["results"]): string[] {
+function table(rows: BenchReport["results"]): string {
   const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
-  const cells = [columns, ...rows.map((row) => columns.map((column) => shown(row[column])))];
-  const widths = columns.map((_, index) => Math.max(...cells.map((line) => line[index]?.length ?? 0)));
-  return cells.map((line) =>
-    line
-      .map((cell, index) => cell.padEnd(widths[index] ?? 0))
-      .join("  ")
-      .trimEnd(),
-  );
+  const isNumeric = (column: string): boolean => rows.some((row) => typeof row[column] === "number");
+  const cells = rows.map((row) => columns.map((column) => shown(row[column])));
+  return formatTable(columns, cells, { align: columns.map((column) => (isNumeric(column) ? "right" : "left")) });
 }
 
 function shown(value: unknown): string {

@@ -1,23 +1,5 @@
 import { expect, test } from "vitest";
-import { formatBytes, formatSeconds, table } from "./output.js";
-
-test("a table lines numbers up on the right and text on the left", () => {
-  const text = table(
-    ["name", "rounds"],
-    [
-      ["a", 5],
-      ["long-name", 120],
-      ["none", undefined],
-    ],
-  );
-  expect(text.split("\n")).toEqual([
-    "name       rounds",
-    "---------  ------",
-    "a               5",
-    "long-name     120",
-    "none            -",
-  ]);
-});
+import { formatBytes, formatSeconds } from "./output.js";
 
 test("bytes change their unit before the number grows to four digits", () => {
   expect([0, 999, 1000, 45_400_000, 999_600, 123_000_000].map(formatBytes)).toEqual([

@@ -1,3 +1,5 @@
+import { formatTable, type TableCell } from "@fedlora/core";
+
 /** How commands speak: tables and sentences for people, one JSON value for programs. */
 export interface Output {
   readonly json: boolean;
@@ -14,21 +16,9 @@ export function createOutput(json: boolean): Output {
   };
 }
 
-export type Cell = string | number | undefined;
-
-/** A plain table: numbers to the right, text to the left, two spaces between columns; `-` where there is nothing. */
-export function table(header: readonly string[], rows: readonly (readonly Cell[])[]): string {
-  const shown = rows.map((row) => header.map((_, column) => String(row[column] ?? "-")));
-  const isNumeric = header.map((_, column) => rows.some((row) => typeof row[column] === "number"));
-  const widths = header.map((title, column) => Math.max(title.length, ...shown.map((row) => row[column]?.length ?? 0)));
-  const line = (cells: readonly string[]): string =>
-    cells
-      .map((cell, column) =>
-        isNumeric[column] === true ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0),
-      )
-      .join("  ")
-      .trimEnd();
-  return [line(header), widths.map((width) => "-".repeat(width)).join("  "), ...shown.map(line)].join("\n");
+/** A table as all commands print it. */
+export function table(header: readonly string[], rows: readonly (readonly TableCell[])[]): string {
+  return formatTable(header, rows, { rule: true });
 }
 
 /** 1.2 kB, 45.4 MB; powers of ten. */

@@ -55,6 +55,8 @@ export type { LoraAdapter, PeftFiles } from "./adapter/peft-format.js";
 export { matchTargetModules } from "./adapter/target-modules.js";
 export { RandomStream, deriveKey, randomKey, threefry } from "./math/random.js";
 export type { RandomKey } from "./math/random.js";
+export { formatTable } from "./text/format-table.js";
+export type { TableCell, TableOptions } from "./text/format-table.js";
 export { nearest, suggestion } from "./text/nearest.js";
 export { firstLayoutDifference } from "./tensor/layout-difference.js";
 export type { LayoutDifference } from "./tensor/layout-difference.js";

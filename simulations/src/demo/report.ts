@@ -1,3 +1,4 @@
+import { formatTable } from "@fedlora/core";
 import type { RunDetail } from "@fedlora/proto";
 
 export interface ReferenceLine {
@@ -34,6 +35,8 @@ export interface DemoReport {
   readonly winProbability: number;
   readonly stepsPerModel: number;
   readonly adapterFolder: string;
+  /** SHA-256 of its adapter_model.safetensors: the same for the same seed and engine. */
+  readonly adapterHash: string;
   readonly mails: readonly ClassifiedMail[];
   readonly seconds: number;
 }
@@ -49,6 +52,9 @@ export function roundLines(detail: RunDetail): RoundLine[] {
     seconds: round.durationMs / 1000,
   }));
 }
+
+/** Of the tables, in spaces. */
+const indent = 2;
 
 /** The report as a person reads it. */
 export function reportText(report: DemoReport): string {
@@ -75,16 +81,20 @@ export function reportText(report: DemoReport): string {
   return [
     "",
     "The federation, round by round (held-out mail of all members):",
-    columns(["round", "accuracy", "F1 spam", "loss", "up/client", "down/client", "seconds"], rows, "right"),
+    formatTable(["round", "accuracy", "F1 spam", "loss", "up/client", "down/client", "seconds"], rows, {
+      align: Array.from({ length: 7 }, () => "right"),
+      indent,
+    }),
     "",
     `The same held-out mail, ${report.stepsPerModel} training steps each:`,
-    columns(["", "accuracy", "F1 spam"], references, "first-left"),
+    formatTable(["", "accuracy", "F1 spam"], references, { align: ["left", "right", "right"], indent }),
     "",
     verdict(report),
     "",
     `Adapter: ${report.adapterFolder} (loads in Hugging Face PEFT)`,
+    `SHA-256 of adapter_model.safetensors: ${report.adapterHash}`,
     "Three mails, classified with it:",
-    columns(["label", "score", "mail"], mails, "left"),
+    formatTable(["label", "score", "mail"], mails, { align: ["left", "right"], indent }),
     "",
     `${report.seconds.toFixed(0)} s in all`,
   ].join("\n");
@@ -94,16 +104,6 @@ function verdict({ gainOverMean, winProbability }: DemoReport): string {
   const gain = `The federation is ${Math.abs(gainOverMean).toFixed(1)} F1 points ${gainOverMean >= 0 ? "above" : "below"} the mean of its members alone`;
   const odds = `${(100 * winProbability).toFixed(1)} % sure by paired bootstrap`;
   return `${gain};\nthat it beats the best of them is ${odds}${winProbability >= 0.95 ? "." : ", which is not enough to call it better."}`;
-}
-
-type Alignment = "right" | "left" | "first-left";
-
-function columns(header: readonly string[], rows: readonly (readonly string[])[], alignment: Alignment): string {
-  const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  const isLeft = (column: number): boolean => alignment === "left" || (alignment === "first-left" && column === 0);
-  const line = (cells: readonly string[]): string =>
-    `  ${cells.map((cell, column) => (isLeft(column) ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))).join("  ")}`.trimEnd();
-  return [line(header), ...rows.map(line)].join("\n");
 }
 
 function shortened(text: string, length: number): string {

@@ -1,3 +1,4 @@
+import { formatTable } from "@fedlora/core";
 import type { DoctorReport } from "./diagnose.js";
 
 /** The report as lines for a terminal. */
@@ -14,19 +15,8 @@ export function formatDoctorReport({ machine, engines, choice }: DoctorReport): 
     `${machine.processor}, ${machine.cores} cores, ${memory}, ${machine.platform}, Node ${machine.node}`,
     `instruction set: ${machine.instructionSet}`,
     "",
-    ...table([["engine", "package", "runs", "GFLOP/s", "note"], ...rows]),
+    formatTable(["engine", "package", "runs", "GFLOP/s", "note"], rows, { align: ["left", "left", "left", "right"] }),
     "",
     choice === undefined ? "auto: no engine runs here" : `auto takes ${choice.engine}: ${choice.why}`,
   ].join("\n");
-}
-
-function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows.map((row) =>
-    row
-      // Numbers stand right.
-      .map((cell, column) => (column === 3 ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0)))
-      .join("  ")
-      .trimEnd(),
-  );
 }
