@@ -4,6 +4,7 @@ import { FedLoraError, type RunId, type RunSpec } from "@fedlora/core";
 import type { RunDetail } from "@fedlora/proto";
 import type { ProcessGroup, StartedProcess } from "./processes.js";
 import type { DemoProgress } from "./progress.js";
+import { writeSeededIdentity } from "./seeded-identity.js";
 
 export interface FederationOptions {
   /** The committed launcher of the `fedlora` command. */
@@ -15,6 +16,8 @@ export interface FederationOptions {
   readonly cacheFolder: string;
   readonly members: readonly string[];
   readonly spec: RunSpec;
+  /** Same name, same run: its id and the members' keys come from it, and with them every random stream. */
+  readonly runName: string;
   readonly processes: ProcessGroup;
   readonly progress: DemoProgress;
   readonly signal: AbortSignal;
@@ -31,7 +34,7 @@ export async function runFederation(options: FederationOptions): Promise<Federat
   const { processes, progress, spec } = options;
   const coordinator = await startCoordinator(options);
   const admin = new AdminClient({ coordinator: coordinator.address });
-  const run = await admin.createRun(spec);
+  const run = await admin.createRun(spec, options.runName);
   const runId = run.summary.runId;
   progress.say(`Coordinator on ${coordinator.address}, run ${runId}; starting ${options.members.length} members`);
 
@@ -67,6 +70,7 @@ async function startCoordinator(options: FederationOptions): Promise<{ process: 
 /** Starts one member and shows its progress; rejects when the process fails, never resolves otherwise. */
 async function startMember(options: FederationOptions, name: string, address: string): Promise<never> {
   const folder = join(options.workFolder, name);
+  await writeSeededIdentity(join(folder, "state"), `${options.runName}/${name}`);
   const log = join(folder, "client.log");
   const process = options.processes.start(
     name,

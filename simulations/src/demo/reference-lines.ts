@@ -17,58 +17,49 @@ export interface ReferenceOptions {
 
 /** Predicted label indices on the held-out mails of all mailboxes, in their order. */
 export interface ReferencePredictions {
-  readonly untrained: readonly number[];
   readonly alone: readonly { readonly name: string; readonly predicted: readonly number[] }[];
   readonly pooled: readonly number[];
 }
 
-/** Cores that the reference trainings share; each has an engine of its own with one thread, as the members had. */
-const enginesAtOnce = 2;
-
 /**
- * What there is without a federation: the untrained head, each member alone, and all mail pooled in one place; the same
- * initial adapter and as many optimizer steps as a member takes in the run.
+ * What there is without a federation: each member alone, and all mail pooled in one place; the same initial adapter and as
+ * many optimizer steps as a member takes in the run. All train at once, with a single-threaded engine each, as the members
+ * did.
  */
 export async function measureReferences(options: ReferenceOptions): Promise<ReferencePredictions> {
   const { spec, baseModel, mailboxes, signal, progress } = options;
   const task = localTask(spec, baseModel.manifest);
   const heldOut = heldOutOf(mailboxes);
-  const pooled = mailboxes.flatMap(({ train }) => train);
-  const jobs = [
-    { name: "pooled", mails: pooled },
-    ...mailboxes.map(({ name, train }) => ({ name: `${name} alone`, mails: train })),
-  ];
-  const predictions = new Map<string, readonly number[]>();
-  const next = jobs.values();
-  const work = async (workbench: ModelWorkbench): Promise<void> => {
-    for (const { name, mails } of next) {
-      const onStep = (step: number, total: number): void =>
-        progress.update(name, step / total, `training ${step}/${total}`);
+  const measure = async (name: string, mails: readonly Mail[]): Promise<readonly number[]> => {
+    const workbench = openWorkbench(options);
+    const onStep = (step: number, total: number): void =>
+      progress.update(name, step / total, `training ${step}/${total}`);
+    try {
       const tensors = await trainAlone(workbench.trainer, task, mails, { name, signal, onStep });
-      predictions.set(name, await predict(adapted(workbench, spec, tensors), heldOut, signal));
+      progress.update(name, 1, "predicting");
+      const predicted = await predict(adapted(workbench, spec, tensors), heldOut, signal);
       progress.update(name, 1, "done");
+      return predicted;
+    } finally {
+      await workbench.close();
     }
   };
-  const workbenches = Array.from({ length: enginesAtOnce }, () =>
-    openModelWorkbench({
-      baseModel,
-      cacheFolder: options.cacheFolder,
-      engine: { engine: "onnxruntime-cpu", threads: 1 },
-    }),
+  const alone = mailboxes.map(async ({ name, train }) => ({ name, predicted: await measure(`${name} alone`, train) }));
+  const pooled = measure(
+    "pooled",
+    mailboxes.flatMap(({ train }) => train),
   );
-  try {
-    const [first] = workbenches;
-    const untrained = first === undefined ? [] : await predict(adapted(first, spec, task.start), heldOut, signal);
-    await Promise.all(workbenches.map(work));
-    const of = (name: string): readonly number[] => predictions.get(name) ?? [];
-    return {
-      untrained,
-      alone: mailboxes.map(({ name }) => ({ name, predicted: of(`${name} alone`) })),
-      pooled: of("pooled"),
-    };
-  } finally {
-    await Promise.all(workbenches.map((workbench) => workbench.close()));
-  }
+  // Every engine is closed before a failure is passed on.
+  await Promise.allSettled([...alone, pooled]);
+  return { alone: await Promise.all(alone), pooled: await pooled };
+}
+
+/** An engine of one thread, as a member has. */
+export function openWorkbench({
+  baseModel,
+  cacheFolder,
+}: Pick<ReferenceOptions, "baseModel" | "cacheFolder">): ModelWorkbench {
+  return openModelWorkbench({ baseModel, cacheFolder, engine: { engine: "onnxruntime-cpu", threads: 1 } });
 }
 
 export function heldOutOf(mailboxes: readonly Mailbox[]): Mail[] {
@@ -83,6 +74,7 @@ export async function predict(model: AdaptedModel, mails: readonly Mail[], signa
   return results.map(({ label }) => spamLabels.indexOf(label as (typeof spamLabels)[number]));
 }
 
-function adapted(workbench: ModelWorkbench, spec: RunSpec, tensors: StateDict): AdaptedModel {
+/** The base model with an adapter of the run. */
+export function adapted(workbench: ModelWorkbench, spec: RunSpec, tensors: StateDict): AdaptedModel {
   return workbench.adapt({ spec: spec.adapter, task: spec.task, tensors });
 }

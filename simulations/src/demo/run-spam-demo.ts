@@ -1,23 +1,33 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import {
-  loadAdapterFolder,
-  loadBaseModel,
-  openModelWorkbench,
-  saveAdapterFolder,
-  type BaseModel,
-} from "@fedlora/client-sdk";
-import { compileRunSpec, readSafetensors } from "@fedlora/core";
+import { compileRun, loadAdapterFolder, loadBaseModel, saveAdapterFolder, type BaseModel } from "@fedlora/client-sdk";
+import { compileRunSpec, initialAdapter, readSafetensors, resolveAdapter, type RunSpec } from "@fedlora/core";
+import { createHash } from "node:crypto";
 import { loadSpamAssassin } from "../datasets/spam-assassin/corpus.js";
-import { splitIntoMailboxes, type Mailbox } from "../datasets/spam-assassin/mailboxes.js";
+import { mailboxNames, splitIntoMailboxes, type Mailbox } from "../datasets/spam-assassin/mailboxes.js";
 import { pairedBootstrap, score } from "../metrics/classification.js";
 import { runFederation, type FederationResult } from "./federation.js";
 import { ProcessGroup } from "./processes.js";
 import { createProgress, type DemoProgress } from "./progress.js";
-import { heldOutOf, measureReferences, predict, type ReferencePredictions } from "./reference-lines.js";
+import {
+  adapted,
+  heldOutOf,
+  measureReferences,
+  openWorkbench,
+  predict,
+  type ReferencePredictions,
+} from "./reference-lines.js";
 import { reportText, roundLines, type ClassifiedMail, type DemoReport } from "./report.js";
-import { heldOutMails, miniLmFolder, spamLabels, spamRunSpec, uniformStream, writeMailboxes } from "./spam-task.js";
+import {
+  defaultLocalSteps,
+  heldOutMails,
+  miniLmFolder,
+  spamLabels,
+  spamRunSpec,
+  uniformStream,
+  writeMailboxes,
+} from "./spam-task.js";
 
 export interface SpamDemoOptions {
   /** The committed launcher of the `fedlora` command, which the coordinator and the members are started with. */
@@ -51,48 +61,53 @@ export async function runSpamDemo(
   process.once("exit", kill);
   const workFolder = await mkdtemp(join(tmpdir(), "fedlora-demo-"));
   try {
-    progress.say("Reading 6,046 mails, leaving out near-duplicates ...");
-    const { mails } = await loadSpamAssassin();
-    const mailboxes = splitIntoMailboxes(mails, { heldOut: heldOutMails, seed: options.seed });
+    const { rounds = 5, localSteps = defaultLocalSteps, seed, signal } = options;
+    const cacheFolder = join(workFolder, "cache");
+    progress.say("Reading 6,046 mails, leaving out near-duplicates; compiling the model meanwhile ...");
+    const [{ mails }, { baseModel, spec }] = await Promise.all([
+      loadSpamAssassin(),
+      prepareModel({ cacheFolder, rounds, localSteps, seed }),
+    ]);
+    const mailboxes = splitIntoMailboxes(mails, { heldOut: heldOutMails, seed });
     await writeMailboxes(mailboxes, workFolder);
     progress.say(
       `${mails.length} mails in ${mailboxes.length} mailboxes, ${heldOutOf(mailboxes).length} of them held out`,
     );
-
-    const cacheFolder = join(workFolder, "cache");
-    const baseModel = await loadBaseModel(miniLmFolder(), { cacheFolder });
-    const { rounds = 5, localSteps = 20, seed, signal } = options;
-    const { hash } = baseModel.manifest;
-    const spec = compileRunSpec(spamRunSpec({ modelHash: hash, members: mailboxes.length, rounds, localSteps, seed }), {
-      manifest: baseModel.manifest,
-    });
     const manifestFile = join(workFolder, "model.json");
     await writeFile(manifestFile, JSON.stringify(baseModel.manifest));
-    const members = mailboxes.map(({ name }) => name);
-    const setting = {
+    const federation = await runFederation({
       launcher: options.launcher,
+      runName: `fedlora demo ${seed}`,
       workFolder,
       manifestFile,
       modelFolder: baseModel.folder,
       cacheFolder,
-    };
-    const federation = await runFederation({ ...setting, members, spec, processes, progress, signal });
+      members: mailboxes.map(({ name }) => name),
+      spec,
+      processes,
+      progress,
+      signal,
+    });
     const adapterFolder = resolve(options.adapterFolder);
     await saveFinalAdapter(federation, baseModel, adapterFolder);
     federation.admin.close();
     await processes.stopAll();
 
     progress.say("The same training without a federation, for comparison:");
-    const references = await measureReferences({ baseModel, cacheFolder, spec, mailboxes, progress, signal });
+    const measured = { baseModel, cacheFolder, spec, mailboxes, progress, signal };
+    const [references, used] = await Promise.all([
+      measureReferences(measured),
+      useAdapter({ ...measured, adapterFolder }),
+    ]);
     progress.end();
-    const used = await useAdapter(baseModel, cacheFolder, adapterFolder, mailboxes, signal);
     const report: DemoReport = {
       seed,
       members: mailboxes.map(describeMailbox),
       rounds: roundLines(federation.detail),
-      ...compare(used.predicted, references, mailboxes, seed),
+      ...compare(used, references, mailboxes, seed),
       stepsPerModel: rounds * localSteps,
       adapterFolder,
+      adapterHash: await hashOf(join(adapterFolder, "adapter_model.safetensors")),
       mails: used.mails,
       seconds: (performance.now() - begin) / 1000,
     };
@@ -103,6 +118,22 @@ export async function runSpamDemo(
     process.off("exit", kill);
     await rm(workFolder, { recursive: true, force: true });
   }
+}
+
+/** The model as every process finds it in the cache folder: weights converted, graphs compiled. */
+async function prepareModel(options: {
+  readonly cacheFolder: string;
+  readonly rounds: number;
+  readonly localSteps: number;
+  readonly seed: number;
+}): Promise<{ readonly baseModel: BaseModel; readonly spec: RunSpec }> {
+  const { cacheFolder, rounds, localSteps, seed } = options;
+  const baseModel = await loadBaseModel(miniLmFolder(), { cacheFolder });
+  const { manifest } = baseModel;
+  const input = spamRunSpec({ modelHash: manifest.hash, members: mailboxNames.length, rounds, localSteps, seed });
+  const spec = compileRunSpec(input, { manifest });
+  await compileRun(baseModel, spec, join(cacheFolder, "artifacts"));
+  return { baseModel, spec };
 }
 
 /** The last round's adapter, not the best one: choosing by the held-out mail would flatter the federation. */
@@ -118,32 +149,45 @@ async function saveFinalAdapter(
   await saveAdapterFolder(folder, saved, baseModel.manifest, "sentence-transformers/all-MiniLM-L6-v2");
 }
 
-/** Loads the folder that was written, as a stranger would, and uses it. */
+interface Used {
+  /** Label indices on the held-out mails. */
+  readonly federated: readonly number[];
+  readonly untrained: readonly number[];
+  readonly mails: readonly ClassifiedMail[];
+}
+
+/** Loads the folder that was written, as a stranger would, and uses it; beside it the adapter that the run began with. */
 async function useAdapter(
-  baseModel: BaseModel,
-  cacheFolder: string,
-  adapterFolder: string,
-  mailboxes: readonly Mailbox[],
-  signal: AbortSignal,
-): Promise<{ readonly predicted: readonly number[]; readonly mails: readonly ClassifiedMail[] }> {
-  const workbench = openModelWorkbench({ baseModel, cacheFolder, engine: { engine: "onnxruntime-cpu" } });
+  options: Parameters<typeof measureReferences>[0] & { readonly adapterFolder: string },
+): Promise<Used> {
+  const { baseModel, spec, mailboxes, adapterFolder, signal } = options;
+  const { manifest } = baseModel;
+  const workbench = openWorkbench(options);
   try {
-    const model = workbench.adapt(await loadAdapterFolder(adapterFolder, baseModel.manifest));
-    const predicted = await predict(model, heldOutOf(mailboxes), signal);
+    const start = initialAdapter(resolveAdapter(spec.adapter, manifest, spec.task), spec.training.seed);
+    const untrained = await predict(adapted(workbench, spec, start), heldOutOf(mailboxes), signal);
+    const model = workbench.adapt(await loadAdapterFolder(adapterFolder, manifest));
+    const federated = await predict(model, heldOutOf(mailboxes), signal);
     const classified = await model.classify(threeMails, { signal });
     const mails = threeMails.map((text, index) => ({
       text,
       label: classified[index]?.label ?? "",
       score: classified[index]?.score ?? 0,
     }));
-    return { predicted, mails };
+    return { federated, untrained, mails };
   } finally {
     await workbench.close();
   }
 }
 
+async function hashOf(file: string): Promise<string> {
+  return createHash("sha256")
+    .update(await readFile(file))
+    .digest("hex");
+}
+
 function compare(
-  federated: readonly number[],
+  { federated, untrained }: Used,
   references: ReferencePredictions,
   mailboxes: readonly Mailbox[],
   seed: number,
@@ -158,7 +202,7 @@ function compare(
   return {
     federated: fed,
     references: [
-      line("untrained head", references.untrained),
+      line("untrained head", untrained),
       ...alone.map(({ name, accuracy, f1 }) => ({ name, accuracy, f1 })),
       line("all mail pooled", references.pooled),
     ],

