@@ -6,13 +6,15 @@ import { aggregateInMemory, memoryUpdate, testSpec } from "@fedlora/aggregators/
 import {
   blobIdOf,
   canonicalLayout,
+  codecOf,
   elementCount,
   fromFloat32,
+  openEncoded,
   toFloat32,
   toStateDict,
   writeSafetensors,
 } from "@fedlora/core";
-import type { ClientId, FloatDType, StateDict } from "@fedlora/core";
+import type { ClientId, StateDict, TensorLayout } from "@fedlora/core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { aggregateRound } from "./aggregate-round.js";
 import type { AggregationJob, BlobFile, UpdateFile } from "./aggregation.js";
@@ -30,13 +32,20 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-function tensors(seed: number, dtype: FloatDType = "F32"): StateDict {
+function tensors(seed: number): StateDict {
   return toStateDict(
     layout.map(({ name, shape }) => {
       const values = Float32Array.from({ length: elementCount(shape) }, (_, i) => Math.sin(seed * 31 + i) * 0.01);
-      return [name, fromFloat32(values, shape, dtype)];
+      return [name, fromFloat32(values, shape)];
     }),
   );
+}
+function encodeAs(codec: string, specs: TensorLayout, state: StateDict): StateDict {
+  return codecOf(codec).encode(specs, (name) => toFloat32(state.get(name)!));
+}
+function decodeAs(codec: string, specs: TensorLayout, encoded: StateDict): StateDict {
+  const tensor = openEncoded(codecOf(codec).decoder(specs), encoded);
+  return toStateDict(specs.map(({ name, shape }) => [name, fromFloat32(tensor(name).slice(), shape)]));
 }
 async function store(bytes: Uint8Array): Promise<BlobFile> {
   const blobId = blobIdOf(bytes);
@@ -82,22 +91,24 @@ async function makeJob(updates: readonly UpdateFile[]): Promise<AggregationJob> 
 const threeUpdates = (): Promise<UpdateFile[]> => Promise.all([0, 1, 2].map((k) => storeUpdate(k)));
 
 describe("a round's aggregation from stored files", () => {
-  test.each(["F32", "F16", "BF16"] as const)("gives what the method gives in memory, for %s updates", async (dtype) => {
-    const states = [1, 2, 3].map((seed) => tensors(seed, dtype));
-    const codec = dtype.toLowerCase();
-    const updates = await Promise.all(states.map((state, k) => storeUpdate(k, state, { codec })));
-    const job = await makeJob(updates);
+  test.each(["f32", "f16", "bf16", "int8", "int8:7", "topk:0.4", "topk:.02"])(
+    "gives what the method gives in memory, for %s updates",
+    async (codec) => {
+      const encoded = [1, 2, 3].map((seed) => encodeAs(codec, layout, tensors(seed)));
+      const updates = await Promise.all(encoded.map((state, k) => storeUpdate(k, state, { codec })));
+      const job = await makeJob(updates);
 
-    const outcome = aggregateRound(job);
+      const outcome = aggregateRound(job);
 
-    const method = compileMethod(job);
-    const views = updates.map(({ id, weight }, k) => memoryUpdate(id, weight, states[k]!));
-    const expected = aggregateInMemory(method, tensors(0), views);
-    if (expected.kind === "refused" || outcome.kind === "refused") throw new Error("refused");
-    expect(blobIdOf(outcome.global)).toBe(blobIdOf(writeSafetensors(expected.global)));
-    expect(outcome.metrics).toEqual(expected.metrics);
-    expect(outcome.state).toEqual(job.state);
-  });
+      const method = compileMethod(job);
+      const views = updates.map(({ id, weight }, k) => memoryUpdate(id, weight, decodeAs(codec, layout, encoded[k]!)));
+      const expected = aggregateInMemory(method, tensors(0), views);
+      if (expected.kind === "refused" || outcome.kind === "refused") throw new Error("refused");
+      expect(blobIdOf(outcome.global)).toBe(blobIdOf(writeSafetensors(expected.global)));
+      expect(outcome.metrics).toEqual(expected.metrics);
+      expect(outcome.state).toEqual(job.state);
+    },
+  );
 
   test("does not depend on the order of the updates", async () => {
     const updates = await threeUpdates();

@@ -38,6 +38,11 @@ interface Form {
   header: SafetensorsHeader | undefined;
 }
 
+interface OpenedUpdate {
+  readonly form: Form;
+  readonly decoded: (name: string) => Float32Array;
+}
+
 /**
  * Reads stored updates tensor by tensor, one file open at a time, through the same buffers: memory depends on the largest
  * tensor and on what a decoder keeps to find its way, and nothing but small objects is left to the garbage collector.
@@ -45,8 +50,8 @@ interface Form {
 export class UpdateReader {
   readonly #forms: Form[] = [];
   readonly #headers: KnownHeader[] = [];
-  /** By update: finding one's way in an encoded update may take a reading of all of it. */
-  readonly #opened = new Map<string, (name: string) => Float32Array>();
+  /** By update id: finding one's way in an encoded update may take a reading of all of it. */
+  readonly #opened = new Map<string, OpenedUpdate>();
   #buffer = new Uint8Array(0);
   #headerBuffer = new Uint8Array(4096);
   #current: { readonly fd: number; readonly update: UpdateFile; readonly header: SafetensorsHeader } | undefined;
@@ -58,13 +63,11 @@ export class UpdateReader {
    *   `update-dtype`, `update-shape`, `tensor-invalid`, and from the view `update-tensor-missing`, `tensor-invalid`
    */
   visit(update: UpdateFile, visit: (view: UpdateView) => void): void {
-    const form = this.#form(update);
     const fd = openBlob(update);
     try {
       const header = this.#header(fd, update);
-      assertHeader(header, form, update);
       this.#current = { fd, update, header };
-      const decoded = this.#open(update, form);
+      const { form, decoded } = this.#open(update, header);
       const tensor = (name: string): Float32Array => {
         if (form.shapes.has(name)) return decoded(name);
         throw new FedLoraError("update-tensor-missing", `update "${update.id}" has no tensor "${name}"`, {
@@ -85,26 +88,27 @@ export class UpdateReader {
       (form) => form.codec === codec && (form.layout === layout || layoutsEqual(form.layout, layout)),
     );
     if (known !== undefined) return known;
-    const { encodedLayout, decoder } = codecOf(codec);
+    const updateCodec = codecOf(codec);
     const form: Form = {
       codec,
       layout,
       shapes: new Map(layout.map(({ name, shape }) => [name, shape])),
-      encoded: encodedLayout(layout),
-      decoder: decoder(layout),
+      encoded: updateCodec.encodedLayout(layout),
+      decoder: updateCodec.decoder(layout),
       header: undefined,
     };
     this.#forms.push(form);
     return form;
   }
 
-  #open(update: UpdateFile, { decoder }: Form): (name: string) => Float32Array {
-    let decoded = this.#opened.get(update.id);
-    if (decoded === undefined) {
-      decoded = decoder.open(this.#read);
-      this.#opened.set(update.id, decoded);
-    }
-    return decoded;
+  #open(update: UpdateFile, header: SafetensorsHeader): OpenedUpdate {
+    const known = this.#opened.get(update.id);
+    if (known !== undefined) return known;
+    const form = this.#form(update);
+    assertHeader(header, form, update);
+    const opened = { form, decoded: form.decoder.open(this.#read) };
+    this.#opened.set(update.id, opened);
+    return opened;
   }
 
   /** Elements of an encoded tensor of the update that is visited. */
