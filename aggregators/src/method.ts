@@ -90,8 +90,9 @@ export interface ClientCapability {
 /** What one client is told; equal values are shared by hash. */
 export interface ClientInstruction {
   /**
-   * Tensors by PEFT's names, shapes at this client's rank. One that is neither trained, nor downloaded, nor kept is
-   * frozen: the global value travels in a blob of its own, cached by hash for as long as it does not change.
+   * Tensors by PEFT's names, shapes at this client's rank. The global value of one that is not downloaded travels in a blob
+   * per kind of tensor, cached by hash for as long as it does not change (`hashedTensors`): frozen, or trained by turns,
+   * or kept by the client, for whom it is the value to start from.
    */
   readonly roles: TensorRoles;
   readonly updateForm: UpdateForm;
@@ -101,6 +102,8 @@ export interface ClientInstruction {
   readonly codec?: string | undefined;
   /** Codec of the download; undefined: f32. */
   readonly downloadCodec?: string | undefined;
+  /** Whether the client adds what a lossy codec lost to its next update; undefined: as the run says. */
+  readonly errorFeedback?: boolean | undefined;
 }
 
 /** State that a method wants kept on the client, and what happens without it. */
@@ -240,8 +243,11 @@ export interface ByteCount {
   readonly up: number;
 }
 
-/** A PEFT adapter; the merged base weights; a PEFT adapter of the run's rank with the error of what it leaves out. */
-export type ExportForm = "peft" | "merged" | "truncated";
+/**
+ * A PEFT adapter on the base model as it was downloaded. Where the run changed the base: an adapter of a higher rank that
+ * holds the change, one of the run's rank with the error of what it leaves out, or the merged weights.
+ */
+export type ExportForm = "peft" | "stacked" | "truncated" | "merged";
 
 export interface Method {
   readonly definition: MethodDefinition;

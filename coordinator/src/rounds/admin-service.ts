@@ -6,17 +6,20 @@ import {
   compileRunSpec,
   initialAdapter,
   parseModelManifest,
+  readSafetensors,
   toPeftConfig,
   writeSafetensors,
 } from "@fedlora/core";
-import type { BaseModelHash, ModelManifest, RunId, RunSpec } from "@fedlora/core";
+import type { BaseModelHash, ModelManifest, RunId, RunSpec, StateDict } from "@fedlora/core";
 
 import type { AdminService, RunDetail, RunEventRecord, RunSummary } from "../service.js";
 import type { CoordinatorCore } from "./coordinator-core.js";
 import { decideResume, decideStop } from "./decide-round.js";
-import { loadMethodState } from "./plan-factory.js";
+import { loadMethodState, readBlob } from "./plan-factory.js";
 import { createRunContext } from "./run-context.js";
 import type { RunDriver } from "./run-driver.js";
+import type { BlobRef } from "./run-events.js";
+import type { RoundRecord } from "./run-state.js";
 import { toRunDetail, toRunSummary } from "./run-views.js";
 import { unavailableDetail } from "./unavailable-run.js";
 
@@ -98,16 +101,24 @@ export class CoordinatorAdminService implements AdminService {
           : `run ${runId} has no committed round ${wanted}; it has ${state.rounds.length}`;
       throw new FedLoraError("export-refused", message, { details: { runId, round: String(wanted) } });
     }
-    const forms: readonly string[] = context.method.exports(
-      await loadMethodState(this.#core.storage.blobs, context, state),
-    );
-    if (!forms.includes(form === "" ? "peft" : form) || (form !== "" && form !== "peft")) {
-      const message = `run ${runId} cannot be exported as "${form}"; method "${context.spec.method.name}" allows ${forms.join(", ")}`;
-      throw new FedLoraError("export-refused", message, { details: { form } });
-    }
-    const { spec, adapter, manifest } = context;
-    const adapterConfig = { ...toPeftConfig(spec.adapter, adapter, spec.task, manifest.name) };
-    return { adapter: record.adapter, adapterConfig, round: wanted };
+    const methodState = await loadMethodState(this.#core.storage.blobs, context, state);
+    assertForm(runId, form === "" ? "peft" : form, record, context.method.exports(methodState));
+    const { spec, adapter, manifest, method } = context;
+    const plainSpec = { ...spec.adapter, variant: "lora" as const };
+    const adapterConfig = { ...toPeftConfig(plainSpec, { ...adapter, variant: "lora" }, spec.task, manifest.name) };
+    const plain = method.toPlainLora?.bind(method);
+    return {
+      adapter: plain === undefined ? record.adapter : await this.#storePlain(record, (it) => plain(it, methodState)),
+      adapterConfig,
+      round: wanted,
+      baseDeltas: state.baseDeltas.filter(({ toVersion }) => toVersion <= record.baseVersion),
+    };
+  }
+
+  /** Kept until the coordinator ends: whoever asked has yet to fetch it. */
+  async #storePlain({ adapter }: RoundRecord, convert: (global: StateDict) => StateDict): Promise<BlobRef> {
+    const { tensors } = readSafetensors(await readBlob(this.#core.storage.blobs, adapter));
+    return this.#core.keeper.put(writeSafetensors(convert(tensors)));
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- so that what it throws rejects
@@ -168,6 +179,17 @@ export class CoordinatorAdminService implements AdminService {
   #assertKnown(runId: RunId): void {
     if (!this.#core.unavailable.has(runId)) this.#core.run(runId);
   }
+}
+
+function assertForm(runId: RunId, form: string, { baseVersion }: RoundRecord, forms: readonly string[]): void {
+  const allowed = baseVersion > 0 ? forms.filter((each) => each !== "peft") : forms;
+  if (allowed.includes(form)) return;
+  const changed = form === "peft" && baseVersion > 0;
+  const why = changed
+    ? "its base weights were changed: a plain adapter on the original base would be another model"
+    : "its method does not allow it";
+  const message = `run ${runId} cannot be exported as "${form}": ${why}; allowed: ${allowed.join(", ") || "nothing"}`;
+  throw new FedLoraError("export-refused", message, { details: { form } });
 }
 
 function detailOf({ state, note }: RunDriver): RunDetail {

@@ -30,6 +30,7 @@ const roundSchema = z.object({
   bytesUp: z.number(),
   bytesDown: z.number(),
   adapter: blobRefSchema,
+  baseVersion: z.int().default(0),
   instructions: blobRefSchema,
   methodMetrics: z.record(z.string(), z.number()),
   keptUpdates: z.array(z.string()),

@@ -10,7 +10,16 @@ import {
   toFloat32,
   writeSafetensors,
 } from "@fedlora/core";
-import type { BlobId, ClientId, PlanId, PlanInstructions, PlanKind, StateDict, TensorLayout } from "@fedlora/core";
+import type {
+  BlobId,
+  ClientId,
+  PlanId,
+  PlanInstructions,
+  PlanKind,
+  RunSpec,
+  StateDict,
+  TensorLayout,
+} from "@fedlora/core";
 
 import type { BlobStore } from "../storage/storage.js";
 import type { BlobKeeper } from "./blob-keeper.js";
@@ -140,7 +149,7 @@ export class PlanFactory {
       uploadLayout: rule.layout,
       codec: instruction.codec ?? spec.codec,
       downloadCodec: instruction.downloadCodec,
-      errorFeedback: spec.errorFeedback && codecOf(instruction.codec ?? spec.codec).isLossy ? true : undefined,
+      errorFeedback: feedsBack(instruction, spec) ? true : undefined,
       directives: instruction.directives,
       keepOptimizerState: instruction.keepOptimizerState,
       seed: spec.training.seed,
@@ -190,6 +199,10 @@ export class PlanFactory {
 function capabilityOf(context: RunContext, { clientId, capability }: PresentClient): ClientCapability {
   const { maxRank, directives, codecs } = capability;
   return { clientId, maxRank, ranks: planRanks(context, maxRank), directives, codecs };
+}
+
+function feedsBack({ codec, errorFeedback }: ClientInstruction, spec: RunSpec): boolean {
+  return (errorFeedback ?? spec.errorFeedback) && codecOf(codec ?? spec.codec).isLossy;
 }
 
 /** The download as it travels. */

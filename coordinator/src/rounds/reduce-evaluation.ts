@@ -96,6 +96,7 @@ function roundRecord(state: RunMachineState, event: RunEventOf<"round-committed"
     bytesUp: Math.max(event.bytesUp, acceptedBytes),
     bytesDown: event.bytesDown,
     adapter: event.adapter,
+    baseVersion: event.baseVersion,
     instructions,
     methodMetrics: event.methodMetrics,
     keptUpdates: state.spec.keepUpdates

@@ -52,6 +52,8 @@ export interface RoundRecord {
   readonly bytesUp: number;
   readonly bytesDown: number;
   readonly adapter: BlobRef;
+  /** Version of the base weights that the adapter belongs to. */
+  readonly baseVersion: number;
   readonly instructions: BlobRef;
   readonly methodMetrics: Readonly<Record<string, number>>;
   /** Update blobs that the run keeps; empty unless `keepUpdates`. */

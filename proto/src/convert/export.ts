@@ -3,7 +3,8 @@ import type { GetExportRequest__Output } from "../gen/fedlora/v1/GetExportReques
 import type { GetExportResponse, GetExportResponse__Output } from "../gen/fedlora/v1/GetExportResponse.js";
 import { limits } from "../limits.js";
 import { blobRefFromWire, blobRefToWire, type BlobReference } from "./blob-ref.js";
-import { checkId, checkInt, checkPresent, checkText } from "./checks.js";
+import { baseDeltaFromWire, baseDeltaToWire, type BaseDeltaReference } from "./base-delta.js";
+import { checkId, checkInt, checkList, checkPresent, checkText } from "./checks.js";
 import { parseJsonObject } from "./json.js";
 
 export interface ExportQuestion {
@@ -18,6 +19,8 @@ export interface ExportedAdapter {
   /** PEFT's adapter_config.json as a value. */
   readonly adapterConfig: Readonly<Record<string, unknown>>;
   readonly round: number;
+  /** What the adapter's base weights differ by from the base model, oldest first. */
+  readonly baseDeltas: readonly BaseDeltaReference[];
 }
 
 export function exportFromWire(wire: GetExportRequest__Output): ExportQuestion {
@@ -33,6 +36,7 @@ export function exportedAdapterToWire(exported: ExportedAdapter): GetExportRespo
     adapter: blobRefToWire(exported.adapter),
     adapterConfigJson: JSON.stringify(exported.adapterConfig),
     round: exported.round,
+    baseDeltas: exported.baseDeltas.map(baseDeltaToWire),
   };
 }
 
@@ -40,6 +44,7 @@ export function exportedAdapterFromWire(wire: GetExportResponse__Output): Export
   return {
     adapter: blobRefFromWire(checkPresent(wire.adapter, "adapter"), "adapter"),
     adapterConfig: parseJsonObject(wire.adapterConfigJson, "adapter_config_json", limits.jsonChars),
+    baseDeltas: checkList(wire.baseDeltas, "base_deltas", limits.baseDeltas, baseDeltaFromWire),
     round: checkInt(wire.round, "round"),
   };
 }

@@ -9,10 +9,10 @@ import {
 } from "@fedlora/core";
 import { messages } from "../definitions.js";
 import { keyIdOf, verifyEd25519, type Signer } from "../ed25519.js";
-import type { BaseDelta__Output } from "../gen/fedlora/v1/BaseDelta.js";
 import type { RoundPlan as WirePlan, RoundPlan__Output } from "../gen/fedlora/v1/RoundPlan.js";
 import { limits } from "../limits.js";
 import { planBytes, type BlobSizes } from "../signed-bytes.js";
+import { baseDeltaFromWire } from "./base-delta.js";
 import { blobRefFromWire, type BlobReference } from "./blob-ref.js";
 import { checkDuration, checkId, checkInt, checkList, checkPresent, checkText, invalid } from "./checks.js";
 import { signatureToWire } from "./signature.js";
@@ -92,17 +92,6 @@ export function planFromWire(wire: RoundPlan__Output, coordinatorKey: Uint8Array
     throw new FedLoraError("unauthenticated", `plan ${plan.planId} does not carry the coordinator's signature`);
   }
   return { plan, refs };
-}
-
-function baseDeltaFromWire(
-  wire: BaseDelta__Output,
-  field: string,
-): { readonly fromVersion: number; readonly toVersion: number; readonly blob: BlobReference } {
-  return {
-    fromVersion: checkInt(wire.fromVersion, `${field}.from_version`),
-    toVersion: checkInt(wire.toVersion, `${field}.to_version`, 1),
-    blob: blobRefFromWire(checkPresent(wire.blob, `${field}.blob`), `${field}.blob`),
-  };
 }
 
 function sizesOf(refs: readonly BlobReference[]): BlobSizes {

@@ -6,6 +6,7 @@ import type { AdminBlobChunk as _fedlora_v1_AdminBlobChunk, AdminBlobChunk__Outp
 import type { AdminGetBlobRequest as _fedlora_v1_AdminGetBlobRequest, AdminGetBlobRequest__Output as _fedlora_v1_AdminGetBlobRequest__Output } from './fedlora/v1/AdminGetBlobRequest.js';
 import type { AuditRecord as _fedlora_v1_AuditRecord, AuditRecord__Output as _fedlora_v1_AuditRecord__Output } from './fedlora/v1/AuditRecord.js';
 import type { AuditRequest as _fedlora_v1_AuditRequest, AuditRequest__Output as _fedlora_v1_AuditRequest__Output } from './fedlora/v1/AuditRequest.js';
+import type { BaseDelta as _fedlora_v1_BaseDelta, BaseDelta__Output as _fedlora_v1_BaseDelta__Output } from './fedlora/v1/BaseDelta.js';
 import type { BlobRef as _fedlora_v1_BlobRef, BlobRef__Output as _fedlora_v1_BlobRef__Output } from './fedlora/v1/BlobRef.js';
 import type { Capability as _fedlora_v1_Capability, Capability__Output as _fedlora_v1_Capability__Output } from './fedlora/v1/Capability.js';
 import type { CreateRunRequest as _fedlora_v1_CreateRunRequest, CreateRunRequest__Output as _fedlora_v1_CreateRunRequest__Output } from './fedlora/v1/CreateRunRequest.js';
@@ -40,6 +41,7 @@ export interface ProtoGrpcType {
       AdminGetBlobRequest: MessageTypeDefinition<_fedlora_v1_AdminGetBlobRequest, _fedlora_v1_AdminGetBlobRequest__Output>
       AuditRecord: MessageTypeDefinition<_fedlora_v1_AuditRecord, _fedlora_v1_AuditRecord__Output>
       AuditRequest: MessageTypeDefinition<_fedlora_v1_AuditRequest, _fedlora_v1_AuditRequest__Output>
+      BaseDelta: MessageTypeDefinition<_fedlora_v1_BaseDelta, _fedlora_v1_BaseDelta__Output>
       BlobRef: MessageTypeDefinition<_fedlora_v1_BlobRef, _fedlora_v1_BlobRef__Output>
       Capability: MessageTypeDefinition<_fedlora_v1_Capability, _fedlora_v1_Capability__Output>
       CreateRunRequest: MessageTypeDefinition<_fedlora_v1_CreateRunRequest, _fedlora_v1_CreateRunRequest__Output>

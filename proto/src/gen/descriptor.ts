@@ -262,22 +262,6 @@ export const descriptor = {
                 }
               }
             },
-            "BaseDelta": {
-              "fields": {
-                "fromVersion": {
-                  "type": "uint32",
-                  "id": 1
-                },
-                "toVersion": {
-                  "type": "uint32",
-                  "id": 2
-                },
-                "blob": {
-                  "type": "BlobRef",
-                  "id": 3
-                }
-              }
-            },
             "PlanKind": {
               "values": {
                 "PLAN_KIND_UNSPECIFIED": 0,
@@ -611,6 +595,22 @@ export const descriptor = {
                 "size": {
                   "type": "uint64",
                   "id": 2
+                }
+              }
+            },
+            "BaseDelta": {
+              "fields": {
+                "fromVersion": {
+                  "type": "uint32",
+                  "id": 1
+                },
+                "toVersion": {
+                  "type": "uint32",
+                  "id": 2
+                },
+                "blob": {
+                  "type": "BlobRef",
+                  "id": 3
                 }
               }
             },
@@ -1032,6 +1032,11 @@ export const descriptor = {
                 "round": {
                   "type": "uint32",
                   "id": 3
+                },
+                "baseDeltas": {
+                  "rule": "repeated",
+                  "type": "BaseDelta",
+                  "id": 4
                 }
               }
             },

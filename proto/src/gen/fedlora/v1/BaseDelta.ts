@@ -1,4 +1,4 @@
-// Original file: proto/fedlora/v1/coordinator.proto
+// Original file: proto/fedlora/v1/common.proto
 
 import type { BlobRef as _fedlora_v1_BlobRef, BlobRef__Output as _fedlora_v1_BlobRef__Output } from '../../fedlora/v1/BlobRef.js';
 
