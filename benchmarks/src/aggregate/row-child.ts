@@ -10,10 +10,12 @@ import type { RowInput, RowOutput } from "./row.js";
 /** A child process of its own per row, so that peaks of memory are the row's; prints one JSON line. */
 const input = JSON.parse(process.argv[2] ?? "") as RowInput;
 const round = input.source === "memory" ? prepareMemory() : prepareDisk();
+// The peak is that of one round in a fresh process: over several it would tell when the collector ran.
+globalThis.gc?.();
+round();
+const peakRssMb = process.resourceUsage().maxRSS / 1024;
 const best = { wallSeconds: Infinity, cpuSeconds: Infinity };
 for (let i = 0; i < input.repeats; i++) {
-  // What the round before left is collected here: the peak is to be a round's own, not the collector's timing.
-  globalThis.gc?.();
   const cpu = process.cpuUsage();
   const start = performance.now();
   round();
@@ -21,7 +23,7 @@ for (let i = 0; i < input.repeats; i++) {
   const { user, system } = process.cpuUsage(cpu);
   best.cpuSeconds = Math.min(best.cpuSeconds, (user + system) / 1e6);
 }
-const output: RowOutput = { ...best, peakRssMb: process.resourceUsage().maxRSS / 1024 };
+const output: RowOutput = { ...best, peakRssMb };
 process.stdout.write(`${JSON.stringify(output)}\n`);
 
 function jobOf(): AggregationJob {

@@ -18,6 +18,7 @@ export interface RowOutput {
   readonly wallSeconds: number;
   /** Processor time, all threads; also the best of the repeats. */
   readonly cpuSeconds: number;
+  /** Of the process after its first round. */
   readonly peakRssMb: number;
 }
 
