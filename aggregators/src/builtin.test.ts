@@ -3,14 +3,18 @@ import { builtinMethods } from "./builtin.js";
 import { fedavg } from "./method/fedavg.js";
 import { fedsaLora } from "./method/fedsa-lora.js";
 import { ffaLora } from "./method/ffa-lora.js";
+import { flasc } from "./method/flasc.js";
 import { legend } from "./method/legend.js";
+import { qFfl } from "./method/q-ffl.js";
+import { rolora } from "./method/rolora.js";
 import { mixedRanks } from "./testing/method-case.js";
 import type { MethodCase } from "./testing/method-case.js";
 import { describeMethod } from "./testing/method-contract.js";
-import { meanOfOwners } from "./testing/oracles.js";
+import { fairStep, meanOfOwners } from "./testing/oracles.js";
 
 const adapter = { rank: 2, targetModules: ["query"] };
 const fewerModules = "a client may hold fewer modules, and then sends none of their tensors";
+const oneFactorChanged = "the factor that changed in the round before travels by its hash";
 
 /** At least one row per method of the package, by name. */
 const cases: readonly MethodCase[] = [
@@ -32,8 +36,35 @@ const cases: readonly MethodCase[] = [
     except: { "missing-factor": fewerModules },
     oracle: meanOfOwners,
   },
+  { definition: flasc, options: {}, oracle: meanOfOwners },
   { definition: legend, options: {}, oracle: meanOfOwners },
   { definition: legend, label: "mixed ranks", options: {}, ranks: mixedRanks, oracle: meanOfOwners },
+  { definition: qFfl, label: "q = 0", options: { q: 0 }, oracle: meanOfOwners },
+  {
+    definition: qFfl,
+    options: { q: 0.7, lipschitz: 10 },
+    except: {
+      bits: "weights are float64 powers of losses, rounded to float32",
+      "own-adapter": "the step is damped by the size of the change, also that of one client",
+      "extreme-values": "the divisor holds squared norms, which leave float32 at values of 1e19",
+    },
+    oracle: fairStep({ q: 0.7, lipschitz: 10 }),
+  },
+  {
+    definition: rolora,
+    label: "odd round",
+    options: {},
+    except: { "download-bytes": oneFactorChanged },
+    oracle: meanOfOwners,
+  },
+  {
+    definition: rolora,
+    label: "even round",
+    options: {},
+    round: 2,
+    except: { "download-bytes": oneFactorChanged },
+    oracle: meanOfOwners,
+  },
 ];
 
 for (const row of cases) describeMethod(row);

@@ -38,6 +38,7 @@ export type { FedAvgOptions } from "./method/fedavg.js";
 export { adapterGroups } from "./primitive/adapter-groups.js";
 export type { AdapterGroup } from "./primitive/adapter-groups.js";
 export { ExactSum } from "./primitive/exact-sum.js";
+export { hashedTensors } from "./primitive/hashed-tensors.js";
 export { leadingBlock, leadingBlocks, tensorBytes } from "./primitive/method-parts.js";
 export { weightedMeanPass } from "./primitive/weighted-mean.js";
 export type { WeightedMean, WeightedMeanState } from "./primitive/weighted-mean.js";

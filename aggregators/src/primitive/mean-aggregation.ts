@@ -2,16 +2,18 @@ import type { Aggregation, AggregationInput, AggregationPass, MethodRunState } f
 import { collectMean } from "./collect-mean.js";
 import type { WeightedMean } from "./weighted-mean.js";
 
-/**
- * All of a round for methods that only average: one pass of means, then the server step; metrics `contributors` and
- * `totalWeight`.
- *
- * @param state what the method keeps; default: as it was
- */
+export interface MeanAggregationOptions {
+  /** What the method keeps; default: as it was. */
+  readonly state?: MethodRunState;
+  /** Beside `contributors` and `totalWeight`, or instead of them. */
+  readonly metrics?: Readonly<Record<string, number>>;
+}
+
+/** All of a round for methods that average and do nothing more: one pass of means, then the server step. */
 export function meanAggregation<State>(
   pass: AggregationPass<State, WeightedMean>,
   input: AggregationInput,
-  state: MethodRunState = input.state,
+  { state = input.state, metrics }: MeanAggregationOptions = {},
 ): Aggregation {
   return {
     passes: [pass],
@@ -19,7 +21,8 @@ export function meanAggregation<State>(
       const mean = collectMean(sealed, pass.name, input);
       if (mean.kind === "refused") return mean;
       const { global, contributors, totalWeight } = mean;
-      return { kind: "adapter", global, state, baseDelta: undefined, metrics: { contributors, totalWeight } };
+      const reported = { contributors, totalWeight, ...metrics };
+      return { kind: "adapter", global, state, baseDelta: undefined, metrics: reported };
     },
   };
 }

@@ -3,6 +3,7 @@ import type { StateDict, Tensor, TensorSpec } from "@fedlora/core";
 import type { AggregationPass, TensorGroup, UpdateView } from "../method.js";
 import { ExactSum } from "./exact-sum.js";
 import { rankAxes, tensorOf } from "./method-parts.js";
+import { namingUpdate } from "./naming-update.js";
 import type { WeightedMean } from "./weighted-mean.js";
 
 /** The weight of the updates whose tensor has one shape. */
@@ -94,22 +95,17 @@ function holds(update: UpdateView, { tensors }: TensorGroup): boolean {
 }
 
 function addBlock(owners: OwnerSum, update: UpdateView, spec: TensorSpec): void {
-  try {
+  namingUpdate(update, spec.name, () => {
     const values = update.tensor(spec.name);
     const shape = update.shape(spec.name) ?? spec.shape;
     assertBlock(shape, spec);
     owners.sum.add(padded(values, shape, spec.shape), update.weight);
     shareOf(owners, shape).weight.add(one, update.weight);
-  } catch (thrown) {
-    const error = FedLoraError.from(thrown);
-    throw new FedLoraError(error.code, `update "${update.id}", tensor "${spec.name}": ${error.message}`, {
-      details: { ...error.details, updateId: update.id, tensor: spec.name },
-      cause: error,
-    });
-  }
+  });
 }
 
-function assertBlock(shape: readonly number[], spec: TensorSpec): void {
+/** @throws FedLoraError `update-shape` for a shape that no rank of the tensor has */
+export function assertBlock(shape: readonly number[], spec: TensorSpec): void {
   const axes = rankAxes[tensorKindOf(spec.name)];
   const fits =
     shape.length === spec.shape.length &&

@@ -1,7 +1,9 @@
-import { elementCount, FedLoraError, fromFloat32, toFloat32 } from "@fedlora/core";
+import { elementCount, fromFloat32, toFloat32 } from "@fedlora/core";
 import type { StateDict, Tensor, TensorSpec } from "@fedlora/core";
 import type { AggregationPass, TensorGroup, UpdateView } from "../method.js";
 import { ExactSum } from "./exact-sum.js";
+import { tensorOf } from "./method-parts.js";
+import { namingUpdate } from "./naming-update.js";
 
 export interface WeightedMeanState {
   /** Updates folded with a weight above 0. */
@@ -18,6 +20,23 @@ export interface WeightedMean {
   readonly tensors: StateDict;
 }
 
+/** What one update enters a ratio with; both >= 0 and taken as float32. */
+export interface RatioTerm {
+  /** Factor on its values. */
+  readonly weight: number;
+  /** What it adds to the divisor. */
+  readonly divisor: number;
+}
+
+export interface RatioMeanOptions {
+  /** What the ratio is added to; undefined: zero. */
+  readonly base: StateDict | undefined;
+  /** Undefined: the update is left out. */
+  readonly termOf: (update: UpdateView) => RatioTerm | undefined;
+  /** The values of a tensor, in its full shape; default: as the update holds them. */
+  readonly valuesOf?: (update: UpdateView, spec: TensorSpec) => Float32Array;
+}
+
 const one = Float32Array.of(1);
 
 /**
@@ -32,6 +51,20 @@ export function weightedMeanPass(
   groups: readonly TensorGroup[],
   base: StateDict | undefined,
 ): AggregationPass<WeightedMeanState, WeightedMean> {
+  const termOf = ({ weight }: UpdateView): RatioTerm | undefined =>
+    weight === 0 ? undefined : { weight, divisor: weight };
+  return ratioMeanPass(name, groups, { base, termOf });
+}
+
+/**
+ * base + sum_k a_k t_k / sum_k b_k, for methods that compute the weights from the updates, such as norms (HetLoRA) and
+ * losses (q-FFL). As exact as the weighted mean.
+ */
+export function ratioMeanPass(
+  name: string,
+  groups: readonly TensorGroup[],
+  { base, termOf, valuesOf = (update, spec) => update.tensor(spec.name) }: RatioMeanOptions,
+): AggregationPass<WeightedMeanState, WeightedMean> {
   return {
     name,
     groups,
@@ -40,10 +73,13 @@ export function weightedMeanPass(
       totalWeight: new ExactSum(1),
       sums: new Map(tensors.map((spec) => [spec.name, new ExactSum(elementCount(spec.shape))])),
     }),
-    fold(state, update) {
-      if (update.weight === 0) return;
-      for (const [tensor, sum] of state.sums) addTensor(sum, update, tensor);
-      state.totalWeight.add(one, update.weight);
+    fold(state, update, group) {
+      const term = termOf(update);
+      if (term === undefined) return;
+      for (const spec of group.tensors) {
+        namingUpdate(update, spec.name, () => state.sums.get(spec.name)?.add(valuesOf(update, spec), term.weight));
+      }
+      state.totalWeight.add(one, term.divisor);
       state.contributors += 1;
     },
     merge(into, other) {
@@ -53,7 +89,8 @@ export function weightedMeanPass(
     },
     seal({ contributors, totalWeight, sums }, group) {
       const mean = (spec: TensorSpec): [string, Tensor][] => {
-        const values = sums.get(spec.name)?.takeMean(totalWeight, baseValues(base, spec));
+        const from = base === undefined ? undefined : toFloat32(tensorOf(base, spec.name));
+        const values = sums.get(spec.name)?.takeMean(totalWeight, from);
         return values === undefined ? [] : [[spec.name, fromFloat32(values, spec.shape)]];
       };
       const tensors: StateDict = new Map(contributors === 0 ? [] : group.tensors.flatMap(mean));
@@ -63,23 +100,4 @@ export function weightedMeanPass(
     },
     stateBytes: ({ tensors }) => tensors.reduce((bytes, { shape }) => bytes + 16 * elementCount(shape), 0),
   };
-}
-
-function addTensor(sum: ExactSum, update: UpdateView, tensor: string): void {
-  try {
-    sum.add(update.tensor(tensor), update.weight);
-  } catch (thrown) {
-    const error = FedLoraError.from(thrown);
-    throw new FedLoraError(error.code, `update "${update.id}", tensor "${tensor}": ${error.message}`, {
-      details: { ...error.details, updateId: update.id, tensor },
-      cause: error,
-    });
-  }
-}
-
-function baseValues(base: StateDict | undefined, spec: TensorSpec): Float32Array | undefined {
-  if (base === undefined) return undefined;
-  const tensor = base.get(spec.name);
-  if (tensor === undefined) throw new FedLoraError("tensor-invalid", `the global adapter has no "${spec.name}"`);
-  return toFloat32(tensor);
 }

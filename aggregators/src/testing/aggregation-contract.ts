@@ -48,7 +48,7 @@ export function describeAggregation(fixture: RoundFixture, title: string): void 
           if (tensors !== undefined) expectClose(denseState(outcome.global), tensors, tolerance);
           if (weights !== undefined) expectClose(fixture.effective(outcome), weights, tolerance);
         }),
-        { numRuns: 50 },
+        { numRuns: 25 },
       );
     });
 
@@ -68,7 +68,7 @@ export function describeAggregation(fixture: RoundFixture, title: string): void 
           expect(allOf(fixture.run(global, other))).toEqual(expected);
           if (capabilities.mergeable) expect(allOf(fixture.run(global, other, { shards }))).toEqual(expected);
         }),
-        { numRuns: 50 },
+        { numRuns: 25 },
       );
     });
 
@@ -79,7 +79,7 @@ export function describeAggregation(fixture: RoundFixture, title: string): void 
             const sevenfold = list.map((one) => ({ ...one, weight: 7 * one.weight }));
             expectSame(fixture.run(global, sevenfold), fixture.run(global, list));
           }),
-          { numRuns: 30 },
+          { numRuns: 20 },
         );
       });
     }
@@ -93,7 +93,7 @@ export function describeAggregation(fixture: RoundFixture, title: string): void 
             const half = { ...first!, weight: first!.weight / 2 };
             expectSame(fixture.run(global, [half, { ...half, id: "half" }, ...others]), fixture.run(global, even));
           }),
-          { numRuns: 30 },
+          { numRuns: 20 },
         );
       });
     }
@@ -111,7 +111,7 @@ export function describeAggregation(fixture: RoundFixture, title: string): void 
             if (minUpdates === 1) expectSame(fixture.run(global, [first!]), own);
             expectSame(fixture.run(global, agreeing), own);
           }),
-          { numRuns: 30 },
+          { numRuns: 20 },
         );
       });
     }
@@ -122,7 +122,7 @@ export function describeAggregation(fixture: RoundFixture, title: string): void 
           fc.property(fixture.globals(fc.oneof(element, fc.constant(-0))), (global) => {
             expectSame(fixture.run(global, evenList(2, 0)), unchanged(global));
           }),
-          { numRuns: 30 },
+          { numRuns: 20 },
         );
       });
     }
@@ -134,7 +134,7 @@ export function describeAggregation(fixture: RoundFixture, title: string): void 
             const absent = { ...first!, weight: 0 };
             expectSame(fixture.run(global, [absent, ...others]), fixture.run(global, others));
           }),
-          { numRuns: 30 },
+          { numRuns: 20 },
         );
       });
     }
@@ -213,9 +213,8 @@ export function describeAggregation(fixture: RoundFixture, title: string): void 
         expect(received.map((aggregated) => [...aggregated.keys()])).toEqual([names]);
         for (const name of names) {
           expect([...toFloat32(received[0]!.get(name)!)]).toEqual([...toFloat32(before.global.get(name)!)]);
-          expect([...toFloat32(global.get(name)!)]).toEqual(
-            [...toFloat32(before.global.get(name)!)].map((x) => x / 2 + 1),
-          );
+          const stepped = toFloat32(before.global.get(name)!).map((x) => x / 2 + 1);
+          expect([...toFloat32(global.get(name)!)]).toEqual([...stepped]);
         }
       });
     }

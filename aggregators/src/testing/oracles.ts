@@ -1,19 +1,6 @@
-import { dense, entry, plus, weightedMean } from "./dense.js";
+import { dense, entry, norm, plus, times } from "./dense.js";
 import type { Dense } from "./dense.js";
 import type { OracleResult, OracleRound } from "./method-case.js";
-
-/** Of every tensor: where it was, plus the weighted mean of the deltas, smaller ones padded with zeros. */
-export function meanOfUploads({ global, updates }: OracleRound): OracleResult {
-  const tensors = new Map<string, Dense>();
-  for (const [name, from] of global) {
-    const terms = updates.flatMap(({ weight, tensors: own }) => {
-      const matrix = own.get(name);
-      return matrix === undefined ? [] : [{ weight, matrix }];
-    });
-    tensors.set(name, terms.length === 0 ? from : plus(from, weightedMean(terms)));
-  }
-  return { tensors };
-}
 
 /** Of every element: where it was, plus the weighted mean over the clients whose tensor reaches it. */
 export function meanOfOwners({ global, updates }: OracleRound): OracleResult {
@@ -31,4 +18,22 @@ export function meanOfOwners({ global, updates }: OracleRound): OracleResult {
     tensors.set(name, plus(from, mean));
   }
   return { tensors };
+}
+
+/** q-FedAvg as written: Delta_k = F^q L (w - w_k), h_k = q F^(q - 1) ||L (w - w_k)||^2 + L F^q, w - sum Delta / sum h. */
+export function fairStep({ q, lipschitz }: { readonly q: number; readonly lipschitz: number }) {
+  return ({ global, updates }: OracleRound): OracleResult => {
+    const clients = updates.map(({ weight, receivedLoss, tensors }) => {
+      const loss = receivedLoss! + 1e-10;
+      const size = lipschitz * Math.hypot(...[...tensors.values()].map(norm));
+      const divisor = q * loss ** (q - 1) * size ** 2 + lipschitz * loss ** q;
+      return { factor: weight * loss ** q * lipschitz, divisor: weight * divisor, tensors };
+    });
+    const divisor = clients.reduce((sum, client) => sum + client.divisor, 0);
+    const moved = [...global].map(([name, from]): [string, Dense] => {
+      const steps = clients.map(({ factor, tensors }) => times(factor / divisor, tensors.get(name)!));
+      return [name, steps.reduce(plus, from)];
+    });
+    return { tensors: new Map(moved) };
+  };
 }

@@ -184,7 +184,9 @@ export class RoundFixture {
     const changed = [...this.tensorsOf(client)].map(([name, { shape, bytes, dtype }]) => {
       const values = toFloat32({ shape, bytes, dtype });
       const from = toFloat32(global.get(name)!);
-      return [name, fromFloat32(updateForm === "value" ? values : values.map((x, i) => from[i]! + x), shape)] as const;
+      // A change of zero leaves -0 what it is.
+      const moved = values.map((x, i) => (x === 0 ? from[i]! : from[i]! + x));
+      return [name, fromFloat32(updateForm === "value" ? values : moved, shape)] as const;
     });
     return toStateDict([...global, ...changed]);
   }
