@@ -1,6 +1,10 @@
 export { runSpamDemo } from "./demo/run-spam-demo.js";
 export type { SpamDemoOptions } from "./demo/run-spam-demo.js";
 export type { ClassifiedMail, DemoReport, ReferenceLine, RoundLine } from "./demo/report.js";
+export { runFederation } from "./demo/federation.js";
+export type { FederationOptions, FederationResult } from "./demo/federation.js";
+export { ProcessGroup } from "./demo/processes.js";
+export type { StartedProcess } from "./demo/processes.js";
 export { createProgress } from "./demo/progress.js";
 export type { DemoProgress } from "./demo/progress.js";
 export { heldOutMails, miniLmFolder, spamLabels, spamRunSpec, writeMailboxes } from "./demo/spam-task.js";
