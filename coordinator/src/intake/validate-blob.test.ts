@@ -1,6 +1,18 @@
-import { fromFloat32, layoutOf, readSafetensors, validateUpdate, writeSafetensors } from "@fedlora/core";
+import {
+  codecOf,
+  elementCount,
+  fromFloat32,
+  layoutOf,
+  openEncoded,
+  readSafetensors,
+  toStateDict,
+  validateUpdate,
+  writeSafetensors,
+  type Tensor,
+  type TensorLayout,
+} from "@fedlora/core";
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { refOf } from "../server/testing/harness.js";
 import { openMemoryStorage } from "../storage/memory-storage.js";
 import { createUpdateValidator } from "./validate-blob.js";
@@ -30,9 +42,8 @@ test("gives the same norm, bit for bit, as reading whole tensors", async () => {
         const source = { entries: tensors, read: (name: string) => tensors.get(name)! };
         const expected = await validateUpdate(layout, source).catch((error: unknown) => (error as Error).message);
 
-        const norm = await validate(refOf(file), { layout, maxNorm: undefined }).catch(
-          (error: unknown) => (error as Error).message,
-        );
+        const ticket = { layout, values: layout, codec: dtype.toLowerCase(), maxNorm: undefined };
+        const norm = await validate(refOf(file), ticket).catch((error: unknown) => (error as Error).message);
 
         expect(norm).toBe(expected);
       },
@@ -45,7 +56,90 @@ test("a blob of another size than announced is refused", async () => {
   const blobs = openMemoryStorage().blobs;
   const id = await blobs.put(Buffer.alloc(100));
 
-  const verdict = createUpdateValidator(blobs)({ id, size: 99 }, { layout: [], maxNorm: undefined });
+  const verdict = createUpdateValidator(blobs)(
+    { id, size: 99 },
+    { layout: [], values: [], codec: "f32", maxNorm: undefined },
+  );
 
   await expect(verdict).rejects.toMatchObject({ code: "request-invalid" });
+});
+
+describe.each(["int8:5", "topk:.1", "topk:.5"])("an update in codec %s", (codec) => {
+  const values: TensorLayout = [
+    { name: "a", dtype: "F32", shape: [40, 30] },
+    { name: "b", dtype: "F32", shape: [0] },
+    { name: "c", dtype: "F32", shape: [300] },
+  ];
+  const valuesOf = (name: string): Float32Array =>
+    Float32Array.from({ length: name === "a" ? 1200 : name === "b" ? 0 : 300 }, (_, i) => Math.sin(i + name.length));
+  const honest = codecOf(codec).encode(values, valuesOf);
+  const sparse = [...honest.keys()].find((name) => name !== "sparse.values" && name.startsWith("sparse."));
+
+  /** The validator's word on the honest update with one tensor changed. */
+  async function verdictOn(
+    name: string,
+    change: (tensor: Tensor) => Tensor | undefined,
+    maxNorm?: number,
+  ): Promise<number> {
+    const blobs = openMemoryStorage().blobs;
+    const changed = change(honest.get(name)!);
+    const others = [...honest].filter(([other]) => other !== name);
+    const file = writeSafetensors(toStateDict(changed === undefined ? others : [...others, [name, changed]]));
+    await blobs.put(file);
+    const ticket = { layout: codecOf(codec).encodedLayout(values), values, codec, maxNorm };
+    return createUpdateValidator(blobs)(refOf(file), ticket);
+  }
+  const unchanged = (tensor: Tensor): Tensor => tensor;
+  const floats = (tensor: Tensor, value: number): Tensor => {
+    const changed = new Float32Array(tensor.bytes.slice().buffer);
+    changed[1] = value;
+    return fromFloat32(changed, tensor.shape);
+  };
+  const numbers = sparse === undefined ? "a.scale" : "sparse.values";
+  const places = sparse ?? "a";
+
+  test("gives the norm of the decoded values", async () => {
+    const tensor = openEncoded(codecOf(codec).decoder(values), honest);
+    const squares = values.flatMap(({ name }) => [...tensor(name)]).reduce((sum, x) => sum + x * x, 0);
+
+    const norm = await verdictOn(numbers, unchanged);
+
+    expect(norm).toBe(Math.sqrt(squares));
+    expect(norm).toBeGreaterThan(1);
+    await expect(verdictOn(numbers, unchanged, norm * 0.999)).rejects.toMatchObject({ code: "update-norm" });
+  });
+
+  test.each([NaN, Infinity])("is refused with %d among its numbers", async (value) => {
+    await expect(verdictOn(numbers, (tensor) => floats(tensor, value))).rejects.toMatchObject({
+      code: "update-not-finite",
+    });
+  });
+
+  test("is refused by its encoded layout, before anything is decoded", async () => {
+    const longer = ({ dtype, shape, bytes }: Tensor): Tensor => {
+      const length = elementCount(shape) + 1;
+      const more = new Uint8Array(bytes.byteLength + bytes.byteLength / elementCount(shape));
+      return { dtype, shape: [length], bytes: more };
+    };
+    const cases = [
+      verdictOn(places, () => undefined),
+      verdictOn(places, longer),
+      verdictOn(places, ({ shape, bytes }) => ({ dtype: "BOOL", shape, bytes })),
+    ];
+
+    expect(
+      (await Promise.allSettled(cases)).map(
+        (one) => one.status === "rejected" && (one.reason as { code: string }).code,
+      ),
+    ).toEqual(["update-tensor-missing", "update-shape", "update-dtype"]);
+  });
+
+  test("that nothing encodes to is refused by the tensor that is wrong", async () => {
+    const broken =
+      sparse === undefined
+        ? verdictOn("a.scale", (tensor) => floats(tensor, -1))
+        : verdictOn(sparse, (tensor) => ({ ...tensor, bytes: tensor.bytes.map(() => 0xff) }));
+
+    await expect(broken).rejects.toMatchObject({ code: "tensor-invalid", details: { tensor: sparse ?? "a.scale" } });
+  });
 });

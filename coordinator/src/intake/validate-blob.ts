@@ -2,21 +2,18 @@ import {
   assertUpdateLayout,
   codecOf,
   FedLoraError,
-  fromFloat32,
-  itemSize,
   parseSafetensorsHeader,
   readHeaderLength,
   safetensorsPrefixBytes,
   validateUpdate,
   type BlobId,
   type SafetensorsEntry,
-  type Tensor,
   type TensorLayout,
-  type UpdateCodec,
 } from "@fedlora/core";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { UploadTicket } from "../service.js";
 import type { BlobStore } from "../storage/storage.js";
+import { decodedTensors, type Entries } from "./decoded-tensors.js";
 import { KeyLock } from "./key-lock.js";
 
 /** Bytes read and checked before other work gets its turn; about half a millisecond. */
@@ -27,8 +24,6 @@ export type UpdateValidator = (
   blob: { readonly id: BlobId; readonly size: number },
   ticket: Pick<UploadTicket, "layout" | "values" | "codec" | "maxNorm">,
 ) => Promise<number>;
-
-type Entries = ReadonlyMap<string, SafetensorsEntry>;
 
 /**
  * Checks a stored update with core's `validateUpdate`: exactly the tensors of the layout with their dtypes and shapes,
@@ -58,42 +53,6 @@ export function createUpdateValidator(blobs: BlobStore): UpdateValidator {
       return validateUpdate(values, { entries: decoded, read }, maxNorm);
     });
   };
-}
-
-/** Reads what a tensor is decoded from, keeps it for as long as the next tensor needs it as well, and decodes. */
-function decodedTensors(
-  codec: UpdateCodec,
-  layout: TensorLayout,
-  entries: Entries,
-  readEntry: (name: string) => AsyncIterable<Uint8Array>,
-): (name: string) => Promise<Tensor> {
-  const shapes = new Map(layout.map(({ name, shape }) => [name, shape]));
-  const decoder = codec.decoder(layout);
-  let loaded = new Map<string, Uint8Array>();
-  let open: ((name: string) => Float32Array) | undefined;
-  return async (name) => {
-    const sources = new Map<string, Uint8Array>();
-    for (const source of decoder.sources(name)) {
-      sources.set(source, loaded.get(source) ?? (await readWhole(entries.get(source), readEntry(source))));
-    }
-    loaded = sources;
-    open ??= decoder.open((source, start, end) => {
-      const size = itemSize[entries.get(source)?.dtype ?? "U8"];
-      return loaded.get(source)?.subarray(start * size, end * size) ?? new Uint8Array(0);
-    });
-    await nextTurn();
-    return fromFloat32(open(name), shapes.get(name) ?? []);
-  };
-}
-
-async function readWhole(entry: SafetensorsEntry | undefined, slices: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  const bytes = new Uint8Array(entry?.byteLength ?? 0);
-  let at = 0;
-  for await (const slice of slices) {
-    bytes.set(slice, at);
-    at += slice.byteLength;
-  }
-  return bytes;
 }
 
 async function readEntries(blobs: BlobStore, id: BlobId, size: number, layout: TensorLayout): Promise<Entries> {
