@@ -11,6 +11,7 @@ import { mixedRanks } from "./testing/method-case.js";
 import type { MethodCase } from "./testing/method-case.js";
 import { describeMethod } from "./testing/method-contract.js";
 import { fairStep, meanOfOwners } from "./testing/oracles.js";
+import { productCases } from "./testing/product-cases.js";
 
 const adapter = { rank: 2, targetModules: ["query"] };
 const fewerModules = "a client may hold fewer modules, and then sends none of their tensors";
@@ -65,6 +66,7 @@ const cases: readonly MethodCase[] = [
     except: { "download-bytes": oneFactorChanged },
     oracle: meanOfOwners,
   },
+  ...productCases,
 ];
 
 for (const row of cases) describeMethod(row);

@@ -1,11 +1,29 @@
 import { fedavg } from "./method/fedavg.js";
+import { fedexLora } from "./method/fedex-lora.js";
 import { fedsaLora } from "./method/fedsa-lora.js";
 import { ffaLora } from "./method/ffa-lora.js";
 import { flasc } from "./method/flasc.js";
+import { flexlora } from "./method/flexlora.js";
+import { flora } from "./method/flora.js";
 import { legend } from "./method/legend.js";
+import { loraFair } from "./method/lora-fair.js";
+import { loraLego } from "./method/lora-lego.js";
 import { qFfl } from "./method/q-ffl.js";
 import { rolora } from "./method/rolora.js";
 import { createMethodRegistry } from "./registry.js";
 
 /** Every method of this package: one line each. */
-export const builtinMethods = createMethodRegistry([fedavg, fedsaLora, ffaLora, flasc, legend, qFfl, rolora]);
+export const builtinMethods = createMethodRegistry([
+  fedavg,
+  fedexLora,
+  fedsaLora,
+  ffaLora,
+  flasc,
+  flexlora,
+  flora,
+  legend,
+  loraFair,
+  loraLego,
+  qFfl,
+  rolora,
+]);

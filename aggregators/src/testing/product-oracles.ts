@@ -1,5 +1,5 @@
 import { tensorKindOf } from "@fedlora/core";
-import { block, dense, keyOf, plus, product, times, weightedMean } from "./dense.js";
+import { block, dense, keyOf, plus, product, times, transposed, weightedMean } from "./dense.js";
 import type { Dense, DenseState } from "./dense.js";
 import type { OracleResult, OracleRound, OracleUpdate } from "./method-case.js";
 
@@ -48,4 +48,43 @@ export function meanOfHeads({ global, updates }: OracleRound): DenseState {
       return [[name, plus(from, mean)]];
     }),
   );
+}
+
+/** LoRA-FAIR's ridge solution in full matrices: B' + (D A'^T - B' A' A'^T) (A' A'^T + lambda I)^-1. */
+export function correctedMean(round: OracleRound, lambda: number): OracleResult {
+  const tensors = new Map<string, Dense>(meanOfHeads(round));
+  for (const module of round.modules) {
+    const own = round.updates.map((update) => ({ ...ownFactors(round, update, module)!, weight: update.weight }));
+    const a = weightedMean(own.map(({ weight, a: matrix }) => ({ weight, matrix })));
+    const b = weightedMean(own.map(({ weight, b: matrix }) => ({ weight, matrix })));
+    const ideal = weightedMean(own.map(({ weight, a: right, b: left }) => ({ weight, matrix: product(left, right) })));
+    const target = product(plus(ideal, times(-1, product(b, a))), transposed(a));
+    const identity = dense(a.rows, a.rows, (i, j) => (i === j ? lambda : 0));
+    tensors.set(keyOf(module, "lora_A.weight"), a);
+    tensors.set(
+      keyOf(module, "lora_B.weight"),
+      plus(b, transposed(solve(plus(product(a, transposed(a)), identity), transposed(target)))),
+    );
+  }
+  return { tensors };
+}
+
+/** M^-1 X by Gaussian elimination with row exchanges. */
+function solve(m: Dense, x: Dense): Dense {
+  const rows = Array.from({ length: m.rows }, (_, i) => [
+    ...m.values.subarray(i * m.columns, (i + 1) * m.columns),
+    ...x.values.subarray(i * x.columns, (i + 1) * x.columns),
+  ]);
+  for (let c = 0; c < m.rows; c++) {
+    const pivot = rows
+      .slice(c)
+      .reduce((best, row, i) => (Math.abs(row[c]!) > Math.abs(rows[best]![c]!) ? c + i : best), c);
+    [rows[c], rows[pivot]] = [rows[pivot]!, rows[c]!];
+    for (let i = 0; i < m.rows; i++) {
+      if (i === c) continue;
+      const factor = rows[i]![c]! / rows[c]![c]!;
+      rows[i] = rows[i]!.map((value, j) => value - factor * rows[c]![j]!);
+    }
+  }
+  return dense(x.rows, x.columns, (i, j) => rows[i]![m.columns + j]! / rows[i]![i]!);
 }

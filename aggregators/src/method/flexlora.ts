@@ -1,0 +1,162 @@
+import { moduleOfTensor } from "@fedlora/core";
+import { z } from "zod";
+import { factoredProductSvd, tailNorm } from "../linalg/factored-product-svd.js";
+import type { TruncatedSvd } from "../linalg/factored-product-svd.js";
+import type {
+  AggregationInput,
+  AggregationResult,
+  Method,
+  MethodDefinition,
+  MethodRun,
+  SealedPasses,
+} from "../method.js";
+import { adapterGroups } from "../primitive/adapter-groups.js";
+import {
+  bytesPerRound,
+  deltaInstruction,
+  everyCodec,
+  freshOnly,
+  projectLeading,
+  rolesOf,
+  scalingOf,
+  shared,
+} from "../primitive/method-parts.js";
+import { factorGroups, factorSizes, factorValues, productTermsPass, stackTerms } from "../primitive/product-terms.js";
+import type { FactorSpecs, FactorValues, ProductTerm } from "../primitive/product-terms.js";
+import { replaceFactors } from "../primitive/replace-factors.js";
+import { collectRoster, rosterPasses } from "../primitive/roster.js";
+
+const optionsSchema = z.strictObject({});
+
+/**
+ * FlexLoRA: the mean is taken of the products, and decomposed. D = sum_k p_k B_k A_k = U S V^T; the global adapter is
+ * B = U S, A = V^T at the run's rank, so a client of rank r_i receives the best approximation of rank r_i as the first
+ * columns and rows of it. The scaling is the run's for all clients, so it stays out. p_k counts the clients that hold the
+ * module; a module that nobody holds keeps its value. Heads are averaged.
+ *
+ * Exact where D has no higher rank than the adapter; else the metric `truncationError` is the Frobenius norm of what is
+ * left out, over all modules, scaling included, and `truncationShare` its share of the norm of all D. D is never formed:
+ * QR of the stacked factors and the decomposition of a small core. Singular values descend, the largest entry of each
+ * column of U is positive. Directions that D does not have keep the old rows of A, with a zero column of B: they can be
+ * trained.
+ *
+ * Paper: Bai et al., "Federated Fine-tuning of Large Language Models under Heterogeneous Tasks and Client Resources",
+ * NeurIPS 2024. A re-implementation puts sqrt(S) into B alone and loses the other half.
+ * Privacy: needs each client's factors, so no secure sums; noise of single updates multiplies.
+ */
+export const flexlora: MethodDefinition<z.output<typeof optionsSchema>> = {
+  name: "flexlora",
+  version: 1,
+  paper: "FlexLoRA (Bai et al. 2024)",
+  summary: "Averages the products, and gives each client the singular directions that its rank takes.",
+  optionsSchema,
+  capabilities: {
+    sees: "individual-updates",
+    exact: false,
+    ranks: "any",
+    editsBase: false,
+    toleratesStale: false,
+    mergeable: true,
+    personal: false,
+    codecs: everyCodec,
+    variants: ["lora", "rslora"],
+    serverOptimizers: false,
+    clientOptions: ["proximal"],
+    noise: "products",
+    privacyUnits: ["example"],
+    weightings: ["uniform", "by-examples"],
+    evaluation: "global",
+  },
+  create: (_options, run) => createFlexLora(run),
+};
+
+/** One module's new factors, and the squares of its norm and of what is left out, without the scaling. */
+interface Decomposed {
+  readonly factors: FactorValues;
+  readonly square: number;
+  readonly leftOut: number;
+}
+
+function createFlexLora(run: MethodRun): Method {
+  const { spec, adapterLayout } = run;
+  const groups = adapterGroups(adapterLayout);
+  return {
+    definition: flexlora,
+    initialState: () => ({ version: flexlora.version, values: {}, tensors: new Map() }),
+    phase: () => "train",
+    prepare: (_phase, _state, { ranks }) => deltaInstruction(rolesOf(adapterLayout, ranks, () => shared)),
+    clientState: () => undefined,
+    intake: (instruction, baseVersion) => freshOnly(instruction, spec, baseVersion),
+    aggregate: (input) => ({
+      passes: [
+        ...rosterPasses(groups, input),
+        productTermsPass("products", groups, {
+          seal: (terms, { factors }) => decompose(terms, factors, factorValues(input.global, factors)),
+        }),
+      ],
+      finish: (sealed) => finish(sealed, run, input),
+    }),
+    projectFor: projectLeading,
+    bytes: (instruction) => bytesPerRound(instruction, spec),
+    exports: () => ["peft"],
+    bias: { kind: "none", why: "the mean is taken of the products; what the rank leaves out is `truncationError`" },
+  };
+}
+
+/** Singular values below this share of the largest are what rounding leaves of zero. */
+const roundingShare = 2 ** -46;
+
+function decompose(terms: readonly ProductTerm[], specs: FactorSpecs, from: FactorValues): Decomposed | undefined {
+  if (terms.length === 0) return undefined;
+  const { rank } = factorSizes(specs);
+  const { left, right } = stackTerms(terms, specs, from);
+  const svd = factoredProductSvd(left, right, rank);
+  return {
+    factors: toFactors(svd, specs, from),
+    square: tailNorm(svd.s, 0) ** 2,
+    leftOut: tailNorm(svd.s, rank) ** 2,
+  };
+}
+
+/** B = U S and A = V^T in float32, row-major. */
+function toFactors({ u, s, v }: TruncatedSvd, specs: FactorSpecs, from: FactorValues): FactorValues {
+  const { rank, dIn, dOut } = factorSizes(specs);
+  const a = from.a.slice();
+  const b = new Float32Array(dOut * rank);
+  const least = (s[0] ?? 0) * roundingShare;
+  for (let q = 0; q < u.columns; q++) {
+    const size = s[q] ?? 0;
+    if (size <= least) break;
+    a.set(v.values.subarray(q * dIn, (q + 1) * dIn), q * dIn);
+    for (let i = 0; i < dOut; i++) b[i * rank + q] = size * (u.values[q * dOut + i] ?? 0);
+  }
+  return { a, b };
+}
+
+function finish(sealed: SealedPasses, run: MethodRun, input: AggregationInput): AggregationResult {
+  const groups = adapterGroups(run.adapterLayout);
+  const roster = collectRoster(sealed, input);
+  if (roster.kind === "refused") return roster;
+  const modules = (sealed.get("products") ?? new Map()) as ReadonlyMap<string, Decomposed | undefined>;
+  const { contributors, totalWeight } = roster;
+  const adapter = replaceFactors(roster.global, groups, input, (name) => modules.get(name)?.factors);
+  if (adapter.kind === "refused") return adapter;
+  let square = 0;
+  let leftOut = 0;
+  for (const { name, factors } of factorGroups(groups)) {
+    const scaling = scalingOf(run, moduleOfTensor(factors.a.name)) ** 2;
+    square += scaling * (modules.get(name)?.square ?? 0);
+    leftOut += scaling * (modules.get(name)?.leftOut ?? 0);
+  }
+  return {
+    ...adapter,
+    state: input.state,
+    baseDelta: undefined,
+    metrics: {
+      contributors,
+      totalWeight,
+      truncationError: Math.sqrt(leftOut),
+      truncationShare: leftOut === 0 ? 0 : Math.sqrt(leftOut / square),
+    },
+  };
+}

@@ -1,0 +1,110 @@
+import { FedLoraError } from "@fedlora/core";
+import type { StateDict } from "@fedlora/core";
+import { addScaled, columnMatrix, crossGram } from "../linalg/column-matrix.js";
+import type { ColumnMatrix } from "../linalg/column-matrix.js";
+import type { AggregationPass } from "../method.js";
+import type { AdapterGroup } from "./adapter-groups.js";
+import { ExactSum } from "./exact-sum.js";
+import {
+  allFinite,
+  factorGroups,
+  factorSizes,
+  factorsOf,
+  factorValues,
+  readFactors,
+  termA,
+  termB,
+} from "./product-terms.js";
+import type { FactorSpecs } from "./product-terms.js";
+
+interface ProjectedState {
+  readonly sum: ExactSum;
+  readonly total: ExactSum;
+  /** A'^T [dIn, r] and B' [dOut, r], by columns. */
+  readonly a: ColumnMatrix;
+  readonly b: ColumnMatrix;
+}
+
+export interface ProjectedResidualOptions<Sealed> {
+  /** The adapter that the clients started from. */
+  readonly from: StateDict;
+  /** The means of the factors, A' and B'. */
+  readonly sent: StateDict;
+  readonly seal: (residual: ColumnMatrix, factors: FactorSpecs) => Sealed;
+}
+
+const one = Float32Array.of(1);
+
+/**
+ * (sum_k p_k B_k A_k - B' A') A'^T [dOut, r] of every module, client by client in sums: each adds
+ * (B_k - B') A_k A'^T + B' (A_k - A') A'^T, computed in float64, rounded to float32 once and summed exactly. Memory
+ * depends neither on the clients nor on dOut x dIn, the bits neither on order nor on sharding.
+ */
+export function projectedResidualPass<Sealed>(
+  name: string,
+  groups: readonly AdapterGroup[],
+  { from, sent, seal }: ProjectedResidualOptions<Sealed>,
+): AggregationPass<ProjectedState, Sealed> {
+  return {
+    name,
+    groups: factorGroups(groups),
+    init(group) {
+      const factors = factorsOf(group);
+      const { rank, dOut } = factorSizes(factors);
+      const term = { rank, ...factorValues(sent, factors) };
+      const [a, b] = [termA(term, factors, nothing), termB(term, factors, nothing)];
+      return { sum: new ExactSum(dOut * rank), total: new ExactSum(1), a, b };
+    },
+    fold(state, update, group) {
+      if (update.weight === 0) return;
+      const factors = factorsOf(group);
+      const deltas = readFactors(update, factors);
+      if (deltas === undefined) return;
+      const before = factorValues(from, factors);
+      const ownA = termA(deltas, factors, before);
+      const ownB = termB(deltas, factors, before);
+      const out = new Float64Array(state.b.values.length);
+      const rows = state.b.rows;
+      const own = crossGram(ownA, state.a);
+      subtract(ownA, state.a);
+      const moved = crossGram(ownA, state.a);
+      subtract(ownB, state.b);
+      for (let j = 0; j < state.a.columns; j++) {
+        for (let q = 0; q < ownA.columns; q++) {
+          addScaled(out, j * rows, own.values[j * own.rows + q] ?? 0, ownB.values, q * rows, rows);
+          addScaled(out, j * rows, moved.values[j * moved.rows + q] ?? 0, state.b.values, q * rows, rows);
+        }
+      }
+      const rounded = new Float32Array(out);
+      if (!allFinite(rounded)) {
+        throw new FedLoraError(
+          "update-not-finite",
+          `update "${update.id}": the product of its factors of "${group.name}" is beyond float32`,
+          { details: { updateId: update.id, tensor: factors.b.name } },
+        );
+      }
+      state.sum.add(rounded, update.weight);
+      state.total.add(one, update.weight);
+    },
+    merge(into, other) {
+      into.sum.merge(other.sum);
+      into.total.merge(other.total);
+    },
+    seal({ sum, total, b }, group) {
+      const values = new Float64Array(sum.takeMean(total));
+      total.clear();
+      return seal(columnMatrix(b.rows, b.columns, values), factorsOf(group));
+    },
+    stateBytes(group) {
+      const { rank, dIn, dOut } = factorSizes(factorsOf(group));
+      return 24 * rank * (dIn + dOut);
+    },
+  };
+}
+
+const nothing = { a: new Float32Array(), b: new Float32Array() };
+
+/** In place. */
+function subtract(x: ColumnMatrix, y: ColumnMatrix): void {
+  for (let i = 0; i < x.values.length; i++) x.values[i] = (x.values[i] ?? 0) - (y.values[i] ?? 0);
+}
