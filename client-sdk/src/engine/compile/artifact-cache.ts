@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { ArtifactManifest, ArtifactRef, ArtifactRequest, WeightPlaces } from "../artifact.js";
 
 /** Changes whenever the same request would give another graph; it is part of every artifact's key. */
-export const compilerVersion = "2";
+export const compilerVersion = "3";
 
 /** SHA-256 over everything that a graph depends on. */
 export function artifactKey(request: ArtifactRequest, weights: WeightPlaces): string {

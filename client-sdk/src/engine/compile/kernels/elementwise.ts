@@ -52,8 +52,6 @@ export const elementwiseKernels: TraceKernels = {
   Erf: unary("Erf"),
   Tanh: unary("Tanh"),
   Sigmoid: unary("Sigmoid"),
-  Cos: unary("Cos"),
-  Sin: unary("Sin"),
   Abs: unary("Abs"),
   Square: ({ backend, input }) => {
     const x = input("x");
