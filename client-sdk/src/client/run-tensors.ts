@@ -14,11 +14,14 @@ import { readIfPresent, replacePrivateFile } from "./durable-file.js";
 /** Runs whose tensors are kept; beyond it the one that was worked on longest ago is forgotten. */
 const rememberedRuns = 16;
 
+const stagedFiles = ["trained", "optimizer", "residual"] as const;
+
 const empty: StateDict = new Map();
 
 /**
  * What this client trained for a run and keeps on its own disk: the latest trained values (for tensors that a method
- * keeps local, and for the personal model) and the optimizer's moments. A round's values are staged with its update and
+ * keeps local, and for the personal model), the optimizer's moments, and what lossy codecs left out of the updates so far.
+ * A round's values are staged with its update and
  * count from the update's acceptance on, so that a round which the coordinator never saw leaves no trace.
  */
 export class RunTensors {
@@ -53,11 +56,18 @@ export class RunTensors {
     return bytes === undefined ? undefined : readSafetensors(bytes).tensors;
   }
 
-  /** Puts a round's values aside, durably; `promote` makes them count. */
+  /** What the updates up to the last accepted one did not say; empty where no codec was lossy. */
+  async residual(runId: RunId): Promise<StateDict> {
+    const bytes = await readIfPresent(join(this.#runsFolder, runId, "residual.safetensors"));
+    return bytes === undefined ? empty : readSafetensors(bytes).tensors;
+  }
+
+  /** Puts a round's values aside, durably; `promote` makes them count. Tensors that it does not name stay as they were. */
   async stage(
     plan: { readonly planId: PlanId; readonly runId: RunId; readonly round: number },
     trained: StateDict,
     optimizer: StateDict | undefined,
+    residual?: StateDict,
   ): Promise<void> {
     const before = await this.trained(plan.runId);
     const merged = new Map([...before.tensors, ...trained]);
@@ -66,13 +76,17 @@ export class RunTensors {
     if (optimizer !== undefined) {
       await replacePrivateFile(this.#staged(plan.planId, "optimizer"), writeSafetensors(optimizer));
     }
+    if (residual !== undefined) {
+      const all = new Map([...(await this.residual(plan.runId)), ...residual]);
+      await replacePrivateFile(this.#staged(plan.planId, "residual"), writeSafetensors(all));
+    }
   }
 
   /** May be repeated after a crash in its middle. */
   async promote(planId: PlanId, runId: RunId): Promise<void> {
     const folder = join(this.#runsFolder, runId);
     await mkdir(folder, { recursive: true });
-    for (const name of ["trained", "optimizer"] as const) {
+    for (const name of stagedFiles) {
       await rename(this.#staged(planId, name), join(folder, `${name}.safetensors`)).catch(ignoreMissing);
     }
     await syncFolder(folder);
@@ -90,7 +104,7 @@ export class RunTensors {
     for (const { folder } of runs.slice(rememberedRuns)) await rm(folder, { recursive: true, force: true });
   }
 
-  #staged(planId: PlanId, name: "trained" | "optimizer"): string {
+  #staged(planId: PlanId, name: (typeof stagedFiles)[number]): string {
     return join(this.#stagingFolder, `${planId}.${name}.safetensors`);
   }
 }
