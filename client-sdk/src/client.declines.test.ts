@@ -69,8 +69,8 @@ describe("a plan that is not for this client", () => {
   });
 
   test("because of an update form or codec that it cannot make is declined", async () => {
-    const sketch = await open({ instructions: { updateForm: "sketch" } });
-    expect((await declinedWith(sketch))?.code).toBe("directive-unknown");
+    const mask = await open({ instructions: { updateForm: "mask" } });
+    expect((await declinedWith(mask))?.code).toBe("directive-unknown");
     const codec = await open({ instructions: { codec: "zip" } });
     expect((await declinedWith(codec))?.code).toBe("directive-unknown");
   });

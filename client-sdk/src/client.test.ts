@@ -43,6 +43,18 @@ describe("a run without faults", () => {
     expect(toFloat32(tensor)[0]).toBe(1.5);
   });
 
+  test("sends sketches as they are and keeps none to start from", async () => {
+    const harness = await open({ instructions: { updateForm: "sketch" } });
+
+    await harness.run();
+
+    expect(toFloat32(harness.fake.accepted[0]!.update!.get("a")!)[0]).toBe(1.5);
+    const files = await readdir(harness.folder, { recursive: true });
+    const kept = files.filter((name) => name.endsWith("trained.safetensors"));
+    expect(kept).toHaveLength(1);
+    expect(readSafetensors(await readFile(join(harness.folder, kept[0]!))).tensors.size).toBe(0);
+  });
+
   test("fetches what it has already from the cache", async () => {
     const harness = await open({ coordinator: { rounds: 2 } });
 

@@ -11,8 +11,8 @@ import {
 
 /** Throws `directive-unknown` where the update that is asked for has a form or codec that this build cannot make. */
 export function assertSupported({ updateForm, codec: name, roles, uploadLayout }: PlanInstructions): void {
-  if (updateForm !== "delta" && updateForm !== "value") {
-    throw new FedLoraError("directive-unknown", `update form "${updateForm}" is not one of delta, value`);
+  if (updateForm !== "delta" && updateForm !== "value" && updateForm !== "sketch") {
+    throw new FedLoraError("directive-unknown", `update form "${updateForm}" is not one of delta, value, sketch`);
   }
   const uploaded = roles.filter((role) => role.uploaded).map(({ spec }) => spec);
   if (!layoutsEqual(knownCodec(name).encodedLayout(uploaded), uploadLayout)) {

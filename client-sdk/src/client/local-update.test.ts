@@ -16,8 +16,10 @@ describe("an update", () => {
     const delta = computeUpdate(instructionsOf({}), start, trained);
     const value = computeUpdate(instructionsOf({ updateForm: "value", codec: "bf16" }), start, trained);
 
+    const sketch = computeUpdate(instructionsOf({ updateForm: "sketch" }), start, trained);
+
     expect([...delta.keys(), ...value.keys()]).toEqual(["a", "a"]);
-    expect([first(delta, "a"), first(value, "a")]).toEqual([0.25, 0.75]);
+    expect([first(delta, "a"), first(value, "a"), first(sketch, "a")]).toEqual([0.25, 0.75, 0.75]);
     expect([delta.get("a")?.dtype, value.get("a")?.dtype]).toEqual(["F32", "BF16"]);
   });
 

@@ -10,8 +10,8 @@ import {
 } from "@fedlora/core";
 
 /**
- * The tensors that go to the coordinator: for every tensor whose role says `uploaded` the trained values, or their
- * difference to `start` taken in float32, in the plan's codec.
+ * The tensors that go to the coordinator: for every tensor whose role says `uploaded` the trained values or the sketches,
+ * or for deltas their difference to `start` taken in float32, in the plan's codec.
  *
  * Everything that was trained is checked, so that nothing broken is sent or kept: throws `update-tensor-missing`,
  * `update-shape` and `update-not-finite` (also for what the codec cannot hold), naming the tensor.
@@ -29,7 +29,7 @@ export function computeUpdate(instructions: PlanInstructions, start: StateDict, 
     const spec = byName.get(name);
     if (spec === undefined) throw new FedLoraError("internal", `the codec asked for "${name}"`);
     const values = valuesOf(trained, spec, "training");
-    if (instructions.updateForm === "value") return values;
+    if (instructions.updateForm !== "delta") return values;
     return subtract(values, valuesOf(start, spec, "the start of the round"));
   });
 }

@@ -118,7 +118,9 @@ async function train(
     return { result: trained, update: computeUpdate(instructions, start, trained.trained) };
   });
   context.capability.measuredStep(result.stepMs);
-  await state.runs.stage(plan, result.trained, instructions.keepOptimizerState ? result.optimizerState : undefined);
+  // Sketches are no values to start from.
+  const kept = instructions.updateForm === "sketch" ? new Map() : result.trained;
+  await state.runs.stage(plan, kept, instructions.keepOptimizerState ? result.optimizerState : undefined);
   return { update, metrics: result.metrics };
 }
 

@@ -48,7 +48,10 @@ export async function preparePlan(
     context.emit({ type: "downloaded", bytes: fetch.fetchedBytes(), cachedBytes: fetch.cachedBytes() });
     const kept = await context.state.runs.kept(plan.runId, plan.round, instructions);
     const start = assembleStart(instructions, { global, frozen, kept });
-    await context.state.adapters.save({ runId: plan.runId, instructions, tensors: start, baseChain });
+    // What a sketch starts from is random, and no adapter.
+    if (instructions.updateForm !== "sketch") {
+      await context.state.adapters.save({ runId: plan.runId, instructions, tensors: start, baseChain });
+    }
     return { instructions, start, baseDeltas };
   } catch (error) {
     signal.throwIfAborted();

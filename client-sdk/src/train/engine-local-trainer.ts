@@ -1,21 +1,26 @@
 import {
   type Clock,
   copyFloat32,
+  deriveKey,
   type EvaluationCounts,
   FedLoraError,
   fromFloat32,
+  isControlTensor,
   type PlanInstructions,
   shapesEqual,
   type StateDict,
   supportedDirectives,
   systemClock,
+  type TensorRoles,
   toStateDict,
 } from "@fedlora/core";
 import { type AdapterPlan, planAdapter } from "../lora/adapter-plan.js";
 import type { BaseDelta } from "../models/base-delta/base-delta.js";
 import type { BaseVersions, OpenBase } from "../models/base-delta/base-versions.js";
 import type { BaseModel } from "../models/base-model.js";
+import { directiveOf } from "./directives.js";
 import { type Compile, createGraphs } from "./artifact-request.js";
+import { chooseExamples } from "./choose-examples.js";
 import { createExampleEncoder, type EncodedExample } from "./encode-example.js";
 import type { EngineHandle } from "./engine-handle.js";
 import { evaluateAdapter } from "./evaluate-adapter.js";
@@ -23,6 +28,8 @@ import { createFairShare } from "./fair-share.js";
 import type { DataSource, LocalTrainer, TrainingProgress, TrainRequest, TrainResult } from "./local-trainer.js";
 import { prepareTraining } from "./prepare-training.js";
 import { assertNotAborted, readExamples } from "./read-examples.js";
+import { measureReceivedLoss } from "./received-loss.js";
+import { sketchAdapter, type SketchDirective, sketchGraph } from "./sketch-adapter.js";
 import { streamKeyOf, trainAdapter } from "./train-adapter.js";
 
 export interface EngineLocalTrainerOptions {
@@ -62,9 +69,13 @@ export class EngineLocalTrainer implements LocalTrainer {
     const { task, training } = instructions;
     const baseModel = this.#baseModel;
     assertSupported(instructions, baseModel);
-    const adapter = planAdapter(instructions.adapter, task, baseModel.manifest, instructions.roles);
+    const sketch = directiveOf(instructions, "gradient-sketch") ?? directiveOf(instructions, "activation-sketch");
+    if (sketch !== undefined) return this.#sketch(request, sketch, signal, onProgress);
+    const roles = adapterRoles(instructions);
+    const adapter = planAdapter(instructions.adapter, task, baseModel.manifest, roles);
     if (adapter.trained.size === 0) throw new FedLoraError("request-invalid", "the plan trains no tensor");
-    const tensors = takeStart(instructions, request.start);
+    const tensors = takeStart(roles, request.start);
+    const key = streamKeyOf(instructions, request.streamKey, request.round);
     const turn = createFairShare(this.#clock);
     onProgress({ stage: "preparing", step: 0, totalSteps: 0, loss: Number.NaN, tokensPerSecond: 0 });
     const prepared = await prepareTraining(
@@ -73,7 +84,7 @@ export class EngineLocalTrainer implements LocalTrainer {
         task,
         training,
         tokenizer: baseModel.tokenizer,
-        key: streamKeyOf(instructions, request.streamKey, request.round),
+        key,
       },
       signal,
       turn,
@@ -88,9 +99,23 @@ export class EngineLocalTrainer implements LocalTrainer {
       dropout: instructions.adapter.dropout > 0,
     } as const;
     return this.#withBase(request.baseDeltas, adapter, signal, async (base, compile) => {
+      const engine = await this.#engine.get();
+      const shared = { task, batch: training.batchSize, adapter, tensors, baseModel, base };
+      const asked = directiveOf(instructions, "received-loss");
+      const evaluating = { baseModel, purpose: "evaluate", task, adapter, batch: training.batchSize } as const;
+      const receivedLoss =
+        asked &&
+        (await measureReceivedLoss(
+          engine,
+          { ...shared, graphFor: createGraphs({ ...evaluating, pairs: base.pairs }, compile) },
+          prepared,
+          asked.examples,
+          deriveKey(key, "received-loss"),
+          signal,
+        ));
       const graphFor = createGraphs({ ...settings, pairs: base.pairs }, compile);
-      const work = { request, prepared, adapter, tensors, baseModel, base, graphFor, clock: this.#clock, turn };
-      return trainAdapter(await this.#engine.get(), work, signal, onProgress);
+      const work = { ...shared, request, prepared, receivedLoss, graphFor, clock: this.#clock, turn };
+      return trainAdapter(engine, work, signal, onProgress);
     });
   }
 
@@ -103,8 +128,9 @@ export class EngineLocalTrainer implements LocalTrainer {
     const { task, training } = instructions;
     const baseModel = this.#baseModel;
     assertSupported(instructions, baseModel);
-    const adapter = planAdapter(instructions.adapter, task, baseModel.manifest, instructions.roles);
-    const tensors = takeStart(instructions, request.start);
+    const roles = adapterRoles(instructions);
+    const adapter = planAdapter(instructions.adapter, task, baseModel.manifest, roles);
+    const tensors = takeStart(roles, request.start);
     onProgress({ stage: "preparing", step: 0, totalSteps: 0, loss: Number.NaN, tokensPerSecond: 0 });
     const examples = await this.#readHeldOut(data, instructions, signal);
     const settings = { baseModel, purpose: "evaluate", task, adapter, batch: training.batchSize } as const;
@@ -118,6 +144,43 @@ export class EngineLocalTrainer implements LocalTrainer {
         const share = progress.step / progress.totalSteps;
         onProgress({ stage: "evaluating", ...progress, tokensPerSecond: (numTokens * share) / seconds });
       });
+    });
+  }
+
+  async #sketch(
+    request: TrainRequest,
+    directive: SketchDirective,
+    signal: AbortSignal,
+    onProgress: (progress: TrainingProgress) => void,
+  ): Promise<TrainResult> {
+    const { instructions, data, streamKey, round } = request;
+    const { task, training } = instructions;
+    const baseModel = this.#baseModel;
+    const roles = adapterRoles(instructions);
+    const adapter = planAdapter(instructions.adapter, task, baseModel.manifest, roles);
+    const tensors = takeStart(roles, request.start);
+    const graph = sketchGraph(directive, adapter);
+    onProgress({ stage: "preparing", step: 0, totalSteps: 0, loss: Number.NaN, tokensPerSecond: 0 });
+    const key = deriveKey(streamKeyOf(instructions, streamKey, round), "sketch");
+    const chosen = { data, task, tokenizer: baseModel.tokenizer, key, limit: directive.examples };
+    const examples = await chooseExamples(chosen, signal, createFairShare(this.#clock));
+    return this.#withBase(request.baseDeltas, adapter, signal, async (base, compile) => {
+      const batch = training.batchSize;
+      const settings = { ...graph, baseModel, task, batch, memory: training.memory, pairs: base.pairs };
+      const graphFor = createGraphs(settings, compile);
+      const work = {
+        directive,
+        examples,
+        task,
+        batch,
+        adapter,
+        tensors,
+        baseModel,
+        base,
+        graphFor,
+        clock: this.#clock,
+      };
+      return sketchAdapter(await this.#engine.get(), work, signal, onProgress);
     });
   }
 
@@ -186,8 +249,13 @@ function assertSupported({ task, directives }: PlanInstructions, { family, maxPo
   }
 }
 
+/** Roles of the adapter's own tensors. */
+function adapterRoles({ roles }: PlanInstructions): TensorRoles {
+  return roles.filter(({ spec }) => !isControlTensor(spec.name));
+}
+
 /** The start values of every role, as F32. */
-function takeStart({ roles }: PlanInstructions, start: StateDict): StateDict {
+function takeStart(roles: TensorRoles, start: StateDict): StateDict {
   return toStateDict(
     roles.map(({ spec: { name, shape } }) => {
       const tensor = start.get(name);
