@@ -4,18 +4,20 @@ import { fedavg } from "./method/fedavg.js";
 import { fedsaLora } from "./method/fedsa-lora.js";
 import { ffaLora } from "./method/ffa-lora.js";
 import { flasc } from "./method/flasc.js";
+import { hetlora } from "./method/hetlora.js";
 import { legend } from "./method/legend.js";
 import { qFfl } from "./method/q-ffl.js";
 import { rolora } from "./method/rolora.js";
 import { mixedRanks } from "./testing/method-case.js";
 import type { MethodCase } from "./testing/method-case.js";
 import { describeMethod } from "./testing/method-contract.js";
-import { fairStep, meanOfOwners } from "./testing/oracles.js";
+import { fairStep, meanByProductNorms, meanOfOwners } from "./testing/oracles.js";
 import { productCases } from "./testing/product-cases.js";
 
 const adapter = { rank: 2, targetModules: ["query"] };
 const fewerModules = "a client may hold fewer modules, and then sends none of their tensors";
 const oneFactorChanged = "the factor that changed in the round before travels by its hash";
+const normWeights = "weights are float64 norms, rounded to float32";
 
 /** At least one row per method of the package, by name. */
 const cases: readonly MethodCase[] = [
@@ -38,6 +40,20 @@ const cases: readonly MethodCase[] = [
     oracle: meanOfOwners,
   },
   { definition: flasc, options: {}, oracle: meanOfOwners },
+  {
+    definition: hetlora,
+    options: { maxNormRatio: 1e6 },
+    except: { bits: normWeights, "missing-factor": fewerModules },
+    oracle: meanByProductNorms,
+  },
+  {
+    definition: hetlora,
+    label: "mixed ranks",
+    options: { maxNormRatio: 1e6 },
+    ranks: mixedRanks,
+    except: { bits: normWeights, "missing-factor": fewerModules },
+    oracle: meanByProductNorms,
+  },
   { definition: legend, options: {}, oracle: meanOfOwners },
   { definition: legend, label: "mixed ranks", options: {}, ranks: mixedRanks, oracle: meanOfOwners },
   { definition: qFfl, label: "q = 0", options: { q: 0 }, oracle: meanOfOwners },

@@ -5,6 +5,7 @@ import { ffaLora } from "./method/ffa-lora.js";
 import { flasc } from "./method/flasc.js";
 import { flexlora } from "./method/flexlora.js";
 import { flora } from "./method/flora.js";
+import { hetlora } from "./method/hetlora.js";
 import { legend } from "./method/legend.js";
 import { loraFair } from "./method/lora-fair.js";
 import { loraLego } from "./method/lora-lego.js";
@@ -21,6 +22,7 @@ export const builtinMethods = createMethodRegistry([
   flasc,
   flexlora,
   flora,
+  hetlora,
   legend,
   loraFair,
   loraLego,

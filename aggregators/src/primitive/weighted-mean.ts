@@ -31,8 +31,8 @@ export interface RatioTerm {
 export interface RatioMeanOptions {
   /** What the ratio is added to; undefined: zero. */
   readonly base: StateDict | undefined;
-  /** Undefined: the update is left out. */
-  readonly termOf: (update: UpdateView) => RatioTerm | undefined;
+  /** Undefined: the update is left out of the group. */
+  readonly termOf: (update: UpdateView, group: TensorGroup) => RatioTerm | undefined;
   /** The values of a tensor, in its full shape; default: as the update holds them. */
   readonly valuesOf?: (update: UpdateView, spec: TensorSpec) => Float32Array;
 }
@@ -74,7 +74,7 @@ export function ratioMeanPass(
       sums: new Map(tensors.map((spec) => [spec.name, new ExactSum(elementCount(spec.shape))])),
     }),
     fold(state, update, group) {
-      const term = termOf(update);
+      const term = termOf(update, group);
       if (term === undefined) return;
       for (const spec of group.tensors) {
         namingUpdate(update, spec.name, () => state.sums.get(spec.name)?.add(valuesOf(update, spec), term.weight));

@@ -20,7 +20,7 @@ export interface OracleRound {
   readonly layout: TensorLayout;
   /** Names of the adapted modules, without `base_model.model.`. */
   readonly modules: readonly string[];
-  scaling(module: string): number;
+  readonly scaling: (module: string) => number;
 }
 
 /** What must come out; what is left out is not checked. */

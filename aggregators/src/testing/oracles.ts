@@ -1,4 +1,4 @@
-import { dense, entry, norm, plus, times } from "./dense.js";
+import { block, dense, entry, keyOf, norm, plus, product, times, weightedMean } from "./dense.js";
 import type { Dense } from "./dense.js";
 import type { OracleResult, OracleRound } from "./method-case.js";
 
@@ -36,4 +36,36 @@ export function fairStep({ q, lipschitz }: { readonly q: number; readonly lipsch
     });
     return { tensors: new Map(moved) };
   };
+}
+
+/** HetLoRA without a cap: zero-padded values by the norm of s B A over all modules; what no rank reaches stays. */
+export function meanByProductNorms({ global, updates, modules, scaling }: OracleRound): OracleResult {
+  const clients = updates.map(({ weight, tensors: deltas }) => {
+    const values = new Map(
+      [...deltas].map(([name, delta]): [string, Dense] => {
+        return [name, plus(block(global.get(name)!, delta.rows, delta.columns), delta)];
+      }),
+    );
+    const norms = modules.map((module) => {
+      const a = values.get(keyOf(module, "lora_A.weight"));
+      const b = values.get(keyOf(module, "lora_B.weight"));
+      return a === undefined || b === undefined ? 0 : scaling(module) * norm(product(b, a));
+    });
+    return { values, weight: weight * Math.hypot(...norms) };
+  });
+  const tensors = new Map<string, Dense>();
+  for (const [name, from] of global) {
+    const terms = clients.flatMap(({ values, weight }) => {
+      const matrix = values.get(name);
+      return matrix === undefined ? [] : [{ weight, matrix }];
+    });
+    if (terms.length === 0) continue;
+    const mean = weightedMean(terms);
+    const isReached = (row: number, column: number): boolean => row < mean.rows && column < mean.columns;
+    tensors.set(
+      name,
+      dense(from.rows, from.columns, (row, column) => entry(isReached(row, column) ? mean : from, row, column)),
+    );
+  }
+  return { tensors };
 }
