@@ -96,7 +96,8 @@ async function runChild(input: RowInput): Promise<RowOutput> {
   const isSource = import.meta.url.endsWith(".ts");
   const program = fileURLToPath(new URL(isSource ? "./row-child.ts" : "./row-child.js", import.meta.url));
   const execArgv = isSource ? ["--import", "tsx", "--conditions=@fedlora/source"] : [];
-  const args = ["--expose-gc", ...execArgv, program, JSON.stringify(input)];
+  // The young generation is bounded as in the pool's threads: it would grow with the length of a round, not with its needs.
+  const args = ["--expose-gc", "--max-semi-space-size=2", ...execArgv, program, JSON.stringify(input)];
   const { stdout } = await promisify(execFile)(process.execPath, args);
   return JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as RowOutput;
 }

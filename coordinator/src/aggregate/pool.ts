@@ -137,7 +137,8 @@ const cancelled = (): FedLoraError => new FedLoraError("cancelled", "the aggrega
 
 /** Built, this file and the worker's are .js; from sources the thread needs tsx and the workspaces' source condition. */
 function startWorker(maxHeapMb: number): Worker {
-  const resourceLimits = { maxOldGenerationSizeMb: maxHeapMb };
+  // Views of tensors are short-lived: a larger young generation would only hold more of them before they are collected.
+  const resourceLimits = { maxOldGenerationSizeMb: maxHeapMb, maxYoungGenerationSizeMb: 6 };
   if (!import.meta.url.endsWith(".ts")) {
     return new Worker(new URL("./worker.js", import.meta.url), { resourceLimits });
   }
