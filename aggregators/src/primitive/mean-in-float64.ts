@@ -5,9 +5,9 @@ interface ExactPair {
 }
 
 /**
- * The float32 nearest to base + sum / total where float64 can decide it, else undefined. A mean often lies exactly half-way
- * between two float32 values (of two clients with equal weights, every other one does); integers would decide that as
- * well, at many times the cost.
+ * The float32 nearest to base + sum / total where float64 can decide it, else undefined. A mean may lie exactly half-way
+ * between two float32 values (with equal weights it often does); integers would decide that as well, at many times the
+ * cost.
  *
  * Knuth's two-sum and Dekker's two-product (The Art of Computer Programming, volume 2, 4.2.2; Numerische Mathematik 18,
  * 1971) give the error of an addition and of a product exactly. With m half-way between the two float32 values in
