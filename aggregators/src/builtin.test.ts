@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { builtinMethods } from "./builtin.js";
 import { fedavg } from "./method/fedavg.js";
+import { fedSb } from "./method/fed-sb.js";
 import { fedsaLora } from "./method/fedsa-lora.js";
 import { ffaLora } from "./method/ffa-lora.js";
 import { flasc } from "./method/flasc.js";
@@ -22,6 +23,22 @@ const normWeights = "weights are float64 norms, rounded to float32";
 /** At least one row per method of the package, by name. */
 const cases: readonly MethodCase[] = [
   { definition: fedavg, options: {}, oracle: meanOfOwners },
+  {
+    definition: fedSb,
+    options: {},
+    spec: { adapter: { ...adapter, variant: "latent" } },
+    except: { "missing-factor": fewerModules },
+    oracle: meanOfOwners,
+  },
+  {
+    definition: fedSb,
+    label: "mixed ranks",
+    options: {},
+    spec: { adapter: { ...adapter, variant: "latent" } },
+    ranks: mixedRanks,
+    except: { "missing-factor": fewerModules },
+    oracle: meanOfOwners,
+  },
   { definition: fedsaLora, options: {}, oracle: meanOfOwners },
   {
     definition: fedsaLora,

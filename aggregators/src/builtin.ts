@@ -1,4 +1,5 @@
 import { fedavg } from "./method/fedavg.js";
+import { fedSb } from "./method/fed-sb.js";
 import { fedexLora } from "./method/fedex-lora.js";
 import { fedsaLora } from "./method/fedsa-lora.js";
 import { ffaLora } from "./method/ffa-lora.js";
@@ -16,6 +17,7 @@ import { createMethodRegistry } from "./registry.js";
 /** Every method of this package: one line each. */
 export const builtinMethods = createMethodRegistry([
   fedavg,
+  fedSb,
   fedexLora,
   fedsaLora,
   ffaLora,

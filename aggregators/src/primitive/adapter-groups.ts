@@ -7,7 +7,7 @@ export interface AdapterGroup extends TensorGroup {
   readonly factors: { readonly a: TensorSpec; readonly b: TensorSpec } | undefined;
 }
 
-const suffix = /\.(lora_A\.weight|lora_B\.weight|[^.]+)$/;
+const suffix = /\.(lora_[ABR]\.weight|[^.]+)$/;
 
 /** An adapter's layout (PEFT names) by module, in canonical order. */
 export function adapterGroups(layout: TensorLayout): readonly AdapterGroup[] {
