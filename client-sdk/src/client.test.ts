@@ -2,8 +2,8 @@ import { FedLoraError, readSafetensors, toFloat32 } from "@fedlora/core";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import { createClientHarness, type ClientHarness, type HarnessOptions } from "./testing/client-harness.js";
-import { fakeRole } from "./testing/fake-plan.js";
+import { bigShape, createClientHarness, type ClientHarness, type HarnessOptions } from "./testing/client-harness.js";
+import { fakeRole, filledState } from "./testing/fake-plan.js";
 
 const opened: ClientHarness[] = [];
 const open = async (options?: HarnessOptions): Promise<ClientHarness> => {
@@ -41,6 +41,50 @@ describe("a run without faults", () => {
     const tensor = harness.fake.accepted[0]!.update!.get("a")!;
     expect(tensor.dtype).toBe("F16");
     expect(toFloat32(tensor)[0]).toBe(1.5);
+  });
+
+  test("sends the largest half of the change, and what was left out with the next one", async () => {
+    const harness = await open({
+      coordinator: { rounds: 2 },
+      instructions: { roles: [fakeRole("b", [4])], codec: "topk:.5", errorFeedback: true },
+    });
+
+    await harness.run();
+
+    const [first, second] = harness.fake.accepted.map(({ update }) => [...toFloat32(update!.get("sparse.values")!)]);
+    expect([first, second]).toEqual([
+      [1, 1],
+      [2, 2],
+    ]);
+    expect([...toFloat32(harness.fake.global.get("b")!)]).toEqual([0, 0, 1, 1]);
+  });
+
+  test("adds nothing of a round that did not count", async () => {
+    const harness = await open({
+      coordinator: { rounds: 2 },
+      instructions: { roles: [fakeRole("b", [4])], codec: "topk:.5", errorFeedback: true },
+    });
+    harness.fake.onCall = ({ method, when, count }) => {
+      if (method !== "commit" || when !== "before" || count !== 1) return;
+      harness.fake.closeRound();
+      throw new FedLoraError("round-closed", "too late");
+    };
+
+    await harness.run();
+
+    expect(harness.trainer.trained.map(({ round }) => round)).toEqual([1, 2]);
+    expect(harness.fake.accepted.map(({ update }) => [...toFloat32(update!.get("sparse.values")!)])).toEqual([[1, 1]]);
+  });
+
+  test("starts from the decoded download, in the codec of the plan", async () => {
+    const harness = await open({
+      coordinator: { initial: filledState({ a: [0.5, bigShape], b: [-1, [4]] }) },
+      instructions: { roles: [fakeRole("b", [4])], downloadCodec: "topk:.25" },
+    });
+
+    await harness.run();
+
+    expect([...toFloat32(harness.trainer.trained[0]!.start.get("b")!)]).toEqual([-1, 0, 0, 0]);
   });
 
   test("sends sketches as they are and keeps none to start from", async () => {

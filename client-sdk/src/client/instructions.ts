@@ -9,12 +9,17 @@ import {
   type UpdateCodec,
 } from "@fedlora/core";
 
-/** Throws `directive-unknown` where the update that is asked for has a form or codec that this build cannot make. */
-export function assertSupported({ updateForm, codec: name, roles, uploadLayout }: PlanInstructions): void {
+/**
+ * Throws `directive-unknown` where the update that is asked for has a form or codec that this build cannot make, or the
+ * download has such a codec.
+ */
+export function assertSupported(instructions: PlanInstructions): void {
+  const { updateForm, codec: name, downloadCodec, roles, uploadLayout } = instructions;
   if (updateForm !== "delta" && updateForm !== "value" && updateForm !== "sketch") {
     throw new FedLoraError("directive-unknown", `update form "${updateForm}" is not one of delta, value, sketch`);
   }
   const uploaded = roles.filter((role) => role.uploaded).map(({ spec }) => spec);
+  if (downloadCodec !== undefined) knownCodec(downloadCodec);
   if (!layoutsEqual(knownCodec(name).encodedLayout(uploaded), uploadLayout)) {
     throw new FedLoraError("request-invalid", "the plan's upload layout is not that of its roles and codec");
   }

@@ -2,21 +2,38 @@ import {
   codecOf,
   FedLoraError,
   firstNonFinite,
+  fromFloat32,
+  openEncoded,
   shapesEqual,
   toFloat32,
+  toStateDict,
   type PlanInstructions,
   type StateDict,
   type TensorSpec,
 } from "@fedlora/core";
 
+export interface LocalUpdate {
+  readonly update: StateDict;
+  /** What the update does not say, F32: kept once it is accepted. Absent without error feedback. */
+  readonly residual: StateDict | undefined;
+}
+
 /**
  * The tensors that go to the coordinator: for every tensor whose role says `uploaded` the trained values or the sketches,
- * or for deltas their difference to `start` taken in float32, in the plan's codec.
+ * or for deltas their difference to `start` taken in float32, in the plan's codec. With error feedback (Seide et al. 2014;
+ * Karimireddy et al. 2019) a delta is sent together with what the codec left out before.
  *
  * Everything that was trained is checked, so that nothing broken is sent or kept: throws `update-tensor-missing`,
  * `update-shape` and `update-not-finite` (also for what the codec cannot hold), naming the tensor.
+ *
+ * @param leftOut the residuals of the run; absent: no error feedback. A tensor without one starts with none.
  */
-export function computeUpdate(instructions: PlanInstructions, start: StateDict, trained: StateDict): StateDict {
+export function computeUpdate(
+  instructions: PlanInstructions,
+  start: StateDict,
+  trained: StateDict,
+  leftOut?: StateDict,
+): LocalUpdate {
   for (const [name, tensor] of trained) {
     const index = firstNonFinite(tensor);
     if (index < 0) continue;
@@ -25,13 +42,27 @@ export function computeUpdate(instructions: PlanInstructions, start: StateDict, 
   }
   const uploaded = instructions.roles.filter((role) => role.uploaded).map(({ spec }) => spec);
   const byName = new Map(uploaded.map((spec) => [spec.name, spec]));
-  return codecOf(instructions.codec).encode(uploaded, (name) => {
+  const codec = codecOf(instructions.codec);
+  const isDelta = instructions.updateForm === "delta";
+  // Of values, what was left out once is no part of what they are later.
+  const feedback = codec.isLossy && isDelta ? leftOut : undefined;
+  const toSend = (name: string): Float32Array => {
     const spec = byName.get(name);
     if (spec === undefined) throw new FedLoraError("internal", `the codec asked for "${name}"`);
     const values = valuesOf(trained, spec, "training");
-    if (instructions.updateForm !== "delta") return values;
-    return subtract(values, valuesOf(start, spec, "the start of the round"));
+    if (!isDelta) return values;
+    const delta = subtract(values, valuesOf(start, spec, "the start of the round"));
+    const before = feedback?.get(name);
+    // A residual of another shape is of a time when this client had another rank.
+    return before === undefined || !shapesEqual(before.shape, spec.shape) ? delta : add(delta, toFloat32(before));
+  };
+  const update = codec.encode(uploaded, toSend);
+  if (feedback === undefined) return { update, residual: undefined };
+  const received = openEncoded(codec.decoder(uploaded), update);
+  const residual = uploaded.map(({ name, shape }) => {
+    return [name, fromFloat32(subtract(toSend(name), received(name)), shape)] as const;
   });
+  return { update, residual: toStateDict(residual) };
 }
 
 function valuesOf(state: StateDict, { name, shape }: TensorSpec, where: string): Float32Array {
@@ -45,6 +76,11 @@ function valuesOf(state: StateDict, { name, shape }: TensorSpec, where: string):
     throw new FedLoraError("update-shape", message, { details: { tensor: name } });
   }
   return toFloat32(tensor);
+}
+
+function add(a: Float32Array, b: Float32Array): Float32Array {
+  for (let i = 0; i < a.length; i += 1) a[i] = (a[i] ?? 0) + (b[i] ?? 0);
+  return a;
 }
 
 function subtract(a: Float32Array, b: Float32Array): Float32Array {

@@ -112,15 +112,16 @@ async function train(
   const optimizerState = instructions.keepOptimizerState ? await state.runs.optimizer(plan.runId) : undefined;
   const streamKey = `${plan.runId}/${connection.enrolment.clientId}`;
   const request = { instructions, start, data, round: plan.round, streamKey, optimizerState, baseDeltas };
-  const { result, update } = await discreetly(signal, async () => {
+  const leftOut = instructions.errorFeedback === true ? await state.runs.residual(plan.runId) : undefined;
+  const { result, update, residual } = await discreetly(signal, async () => {
     const trained: TrainResult = await trainer.train(request, signal, onProgress);
     assertUpdateMetrics(instructions.task, trained.metrics);
-    return { result: trained, update: computeUpdate(instructions, start, trained.trained) };
+    return { result: trained, ...computeUpdate(instructions, start, trained.trained, leftOut) };
   });
   context.capability.measuredStep(result.stepMs);
   // Sketches are no values to start from.
   const kept = instructions.updateForm === "sketch" ? new Map() : result.trained;
-  await state.runs.stage(plan, kept, instructions.keepOptimizerState ? result.optimizerState : undefined);
+  await state.runs.stage(plan, kept, instructions.keepOptimizerState ? result.optimizerState : undefined, residual);
   return { update, metrics: result.metrics };
 }
 

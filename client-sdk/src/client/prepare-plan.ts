@@ -12,6 +12,7 @@ import { downloadBlob, downloadFile } from "../transfer/downloader.js";
 import { findBaseDeltas, joinBaseChain } from "./base-chain.js";
 import type { BlobReference } from "../transport/transport.js";
 import type { ClientContext } from "./client-context.js";
+import { decodeDownload } from "./decode-download.js";
 import { assertSupported, uploadTensorBytes } from "./instructions.js";
 import { isAbandoned, isFatal, PlanDeclined } from "./plan-errors.js";
 import { policyRefusal, uploadRefusal } from "./policy.js";
@@ -40,7 +41,7 @@ export async function preparePlan(
     const instructions = parsePlanInstructions(await fetch.blob(plan.instructions));
     assertSupported(instructions);
     assertUploadSize(instructions, plan, context);
-    const global = readSafetensors(await fetch.blob(plan.globalAdapter)).tensors;
+    const global = decodeDownload(instructions, readSafetensors(await fetch.blob(plan.globalAdapter)).tensors);
     const frozen: StateDict[] = [];
     for (const id of plan.frozen) frozen.push(readSafetensors(await fetch.blob(id)).tensors);
     const baseDeltas = await findBaseDeltas(baseChain, context.trainer, (blob) => fetch.file(blob));

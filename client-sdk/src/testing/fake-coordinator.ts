@@ -1,11 +1,13 @@
 import {
   blobIdOf,
   canonicalBytes,
+  codecOf,
   FedLoraError,
   firstNonFinite,
   fromFloat32,
   layoutsEqual,
   layoutOf,
+  openEncoded,
   readSafetensors,
   sha256Hex,
   toFloat32,
@@ -214,7 +216,7 @@ export class FakeCoordinator {
 
   #issue(planId: PlanId, kind: "train" | "evaluate"): RoundPlan {
     const { baseModelHash, instructions, frozen = [], method = "fedavg" } = this.options;
-    const global = this.#put(writeSafetensors(this.global));
+    const global = this.#put(writeSafetensors(this.#download()));
     const words = this.#put(canonicalBytes(instructions));
     const shared = frozen.map((state) => this.#put(writeSafetensors(state)));
     const { from, to } = this.#versions();
@@ -294,8 +296,29 @@ export class FakeCoordinator {
     this.#nextRound(this.accepted.filter(({ planId }) => ids.has(planId)).flatMap(({ update }) => update ?? []));
   }
 
+  #download(): StateDict {
+    const { downloadCodec, roles } = this.options.instructions;
+    if (downloadCodec === undefined) return this.global;
+    const layout = roles.filter(({ downloaded }) => downloaded).map(({ spec }) => spec);
+    return codecOf(downloadCodec).encode(layout, (name) => toFloat32(this.global.get(name)!));
+  }
+
+  #decode(update: StateDict): StateDict {
+    const { codec, roles } = this.options.instructions;
+    const layout = roles.filter(({ uploaded }) => uploaded).map(({ spec }) => spec);
+    const values = openEncoded(codecOf(codec).decoder(layout), update);
+    return new Map(layout.map(({ name, shape }) => [name, fromFloat32(values(name).slice(), shape)]));
+  }
+
   #nextRound(updates: readonly StateDict[]): void {
-    if (updates.length > 0) this.global = average(this.global, updates, this.options.instructions.updateForm);
+    if (updates.length > 0) {
+      const { updateForm } = this.options.instructions;
+      this.global = average(
+        this.global,
+        updates.map((update) => this.#decode(update)),
+        updateForm,
+      );
+    }
     this.#evaluating = (this.options.evaluate ?? false) && !this.#evaluating;
     if (!this.#evaluating) this.round++;
   }

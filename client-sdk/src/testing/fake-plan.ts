@@ -1,5 +1,7 @@
 import {
   adapterSchema,
+  codecFamilies,
+  codecOf,
   fromFloat32,
   taskSchema,
   trainingSchema,
@@ -23,7 +25,8 @@ export function fakeInstructions(
   changes: Partial<PlanInstructions> = {},
 ): PlanInstructions {
   const codec = changes.codec ?? "f32";
-  const dtype = codec === "f16" ? "F16" : codec === "bf16" ? "BF16" : "F32";
+  const uploaded = roles.filter((role) => role.uploaded).map(({ spec }) => spec);
+  const isKnown = codecFamilies.has(codec.split(":", 1)[0] ?? "");
   return {
     format: "fedlora-instructions/1",
     task: taskSchema.parse({ kind: "sequence-classification", labels: ["ham", "spam"] }),
@@ -31,7 +34,7 @@ export function fakeInstructions(
     training: trainingSchema.parse({}),
     roles,
     updateForm: "delta",
-    uploadLayout: roles.filter(({ uploaded }) => uploaded).map(({ spec }) => ({ ...spec, dtype })),
+    uploadLayout: isKnown ? codecOf(codec).encodedLayout(uploaded) : uploaded,
     codec,
     directives: [],
     keepOptimizerState: false,
