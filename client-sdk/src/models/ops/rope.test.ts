@@ -17,7 +17,7 @@ test.each<[number, RopeLayout]>([
 
   const tables = runOnBackend("cpu", () => {
     const { cos, sin } = ropeTables(length, headDim, theta, layout);
-    return [cos, sin].map((table) => ({ shape: table.shape, values: tensorOf(table).dataSync() }));
+    return [cos, sin].map((table) => ({ shape: table.shape, values: tensorOf(table).dataSync<"float32">() }));
   });
 
   for (const [index, f] of [Math.cos, Math.sin].entries()) {
