@@ -14,6 +14,7 @@ import type { MethodCase } from "./testing/method-case.js";
 import { describeMethod } from "./testing/method-contract.js";
 import { fairStep, meanByProductNorms, meanOfOwners } from "./testing/oracles.js";
 import { productCases } from "./testing/product-cases.js";
+import { robustCases } from "./testing/robust-cases.js";
 
 const adapter = { rank: 2, targetModules: ["query"] };
 const fewerModules = "a client may hold fewer modules, and then sends none of their tensors";
@@ -100,6 +101,7 @@ const cases: readonly MethodCase[] = [
     oracle: meanOfOwners,
   },
   ...productCases,
+  ...robustCases,
 ];
 
 for (const row of cases) describeMethod(row);
