@@ -14,7 +14,11 @@ const factorLayout = (dOut: number, rank: number, dIn: number): TensorLayout => 
 ];
 
 function methodOf(layout: TensorLayout, options: Record<string, unknown> = {}): Method {
-  return compileMethod({ spec: testSpec({ method: { name: "fedavg", options } }), adapterLayout: layout, scalings: {} });
+  return compileMethod({
+    spec: testSpec({ method: { name: "fedavg", options } }),
+    adapterLayout: layout,
+    scalings: {},
+  });
 }
 interface ClientValues {
   readonly weight: number;
@@ -116,18 +120,10 @@ describe("the bias", () => {
     }
   });
 
-  test("is measured on the updates with the smallest ids, whatever their order of arrival", () => {
+  test("is estimated above so many clients, here without error: the sides are smaller than the sketch", () => {
     const { metrics } = aggregate(layout, clients, global, { biasClients: 3 });
-    expect(metrics["bias"]).toBeCloseTo(denseBias(shape, clients.slice(0, 3), global), 10);
-    const method = methodOf(layout, { biasClients: 3 });
-    const updates = clients.map((client, k) => memoryUpdate(`00${k}`, client.weight, stateOf(layout, named(client))));
-    const [first, second, ...rest] = updates;
-    for (const order of [updates.toReversed(), [...rest, second!, first!]]) {
-      for (const shards of [1, 2, 3]) {
-        const result = aggregateInMemory(method, stateOf(layout, named(global)), order, { shards });
-        expect(result.kind === "adapter" && result.metrics["bias"]).toBe(metrics["bias"]);
-      }
-    }
+    expect(metrics["bias"]).toBeCloseTo(denseBias(shape, clients, global), 6);
+    expect(metrics["biasError"]).toBe(0);
   });
 
   test("is left out when it is switched off", () => {

@@ -2,14 +2,15 @@ import { z } from "zod";
 import type {
   AggregationInput,
   AggregationResult,
+  ContinuedAggregation,
   Method,
   MethodDefinition,
   MethodRun,
   SealedPasses,
 } from "../method.js";
 import { adapterGroups } from "../primitive/adapter-groups.js";
-import { factorBiasPass, relativeBias } from "../primitive/factor-bias.js";
-import type { FactorBias } from "../primitive/factor-bias.js";
+import type { AdapterGroup } from "../primitive/adapter-groups.js";
+import { biasClientsSchema, withBias } from "../primitive/factor-bias.js";
 import { collectMean } from "../primitive/collect-mean.js";
 import {
   bytesPerRound,
@@ -22,14 +23,7 @@ import {
 } from "../primitive/method-parts.js";
 import { weightedMeanPass } from "../primitive/weighted-mean.js";
 
-const optionsSchema = z.strictObject({
-  biasClients: z
-    .int()
-    .min(0)
-    .max(32)
-    .default(32)
-    .describe("Updates that the aggregation bias is measured on each round; 0 to 32, 0 switches it off; default 32."),
-});
+const optionsSchema = z.strictObject({ biasClients: biasClientsSchema });
 export type FedAvgOptions = z.output<typeof optionsSchema>;
 
 /**
@@ -39,7 +33,7 @@ export type FedAvgOptions = z.output<typeof optionsSchema>;
  *
  * The mean of the factors is not the mean of the products B A; the difference is the factors' cross-covariance over the
  * clients and is measured as `bias` (|| sum p BA - Bbar Abar ||_F / || sum p BA ||_F over all modules, scalings left
- * out) where individual updates are visible.
+ * out) where individual updates are visible, with `biasError`, the standard deviation of an estimate; see `withBias`.
  *
  * Paper: Zhang et al., "Towards Building the Federated GPT: Federated Instruction Tuning" (FedIT), 2023; McMahan et
  * al., "Communication-Efficient Learning of Deep Networks from Decentralized Data", 2017.
@@ -82,11 +76,8 @@ function createFedAvg(options: FedAvgOptions, run: MethodRun): Method {
     clientState: () => undefined,
     intake: (instruction, baseVersion) => freshOnly(instruction, spec, baseVersion),
     aggregate: (input) => ({
-      passes: [
-        weightedMeanPass("mean", groups, input.global),
-        ...(measuresBias(options, input) ? [factorBiasPass("bias", groups, options.biasClients, input.global)] : []),
-      ],
-      finish: (sealed) => finish(sealed, input),
+      passes: [weightedMeanPass("mean", groups, input.global)],
+      finish: (sealed) => finish(sealed, { options, run, groups, input }),
     }),
     projectFor: projectLeading,
     bytes: (instruction) => bytesPerRound(instruction, spec),
@@ -95,15 +86,25 @@ function createFedAvg(options: FedAvgOptions, run: MethodRun): Method {
   };
 }
 
-function measuresBias(options: FedAvgOptions, input: AggregationInput): boolean {
-  return options.biasClients >= 2 && input.visible !== "sum";
+interface MeanStage {
+  readonly options: FedAvgOptions;
+  readonly run: MethodRun;
+  readonly groups: readonly AdapterGroup[];
+  readonly input: AggregationInput;
 }
 
-function finish(sealed: SealedPasses, input: AggregationInput): AggregationResult {
+function finish(
+  sealed: SealedPasses,
+  { options, run, groups, input }: MeanStage,
+): AggregationResult | ContinuedAggregation {
   const mean = collectMean(sealed, "mean", input);
   if (mean.kind === "refused") return mean;
-  const bias = relativeBias((sealed.get("bias")?.values() ?? []) as Iterable<FactorBias | undefined>);
-  const { contributors, totalWeight } = mean;
-  const metrics = { contributors, totalWeight, ...(bias === undefined ? {} : { bias }) };
-  return { kind: "adapter", global: mean.global, state: input.state, baseDelta: undefined, metrics };
+  const { global, contributors, totalWeight } = mean;
+  const metrics = { contributors, totalWeight };
+  const exactUpTo = options.biasClients;
+  const { seed } = run.spec.training;
+  return withBias(
+    { kind: "adapter", global, state: input.state, baseDelta: undefined, metrics },
+    { input, groups, contributors, exactUpTo, against: "means", seed },
+  );
 }

@@ -10,11 +10,13 @@ import type {
   Method,
   MethodDefinition,
   MethodRun,
+  SealedPasses,
 } from "../method.js";
 import { adapterGroups } from "../primitive/adapter-groups.js";
 import type { AdapterGroup } from "../primitive/adapter-groups.js";
 import { collectMean, refused } from "../primitive/collect-mean.js";
 import type { CollectedMean } from "../primitive/collect-mean.js";
+import { biasClientsSchema, withBias } from "../primitive/factor-bias.js";
 import { descendCosine } from "../primitive/fair-correction.js";
 import {
   bytesPerRound,
@@ -58,6 +60,7 @@ const optionsSchema = z.strictObject({
     ])
     .prefault({ kind: "ridge" })
     .describe("How B is corrected; default ridge."),
+  biasClients: biasClientsSchema,
 });
 export type LoraFairOptions = z.output<typeof optionsSchema>;
 
@@ -71,7 +74,7 @@ export type LoraFairOptions = z.output<typeof optionsSchema>;
  * Ridge is the default: one r x r solve, no step size, and it also sets the magnitude, which the cosine leaves open; only
  * sums over the clients are held. The cosine holds all factors of one module and takes the paper's objective with the
  * squared norm, as re-implementations do; a step that would raise it is not taken. Where D or B' A' is zero (a first round without change) B stays.
- * Metric `correction`: ||dB||_F / ||B'||_F over all modules.
+ * Metrics: `correction`, ||dB||_F / ||B'||_F over all modules, and `bias`, what is left; see `withBias`.
  *
  * Paper: Bian et al., "LoRA-FAIR: Federated LoRA Fine-Tuning with Aggregation and Initialization Refinement", ICCV 2025.
  * Privacy: needs each client's factors, so no secure sums; noise of single updates multiplies.
@@ -123,22 +126,27 @@ function createLoraFair(options: LoraFairOptions, run: MethodRun): Method {
       passes: [weightedMeanPass("mean", groups, input.global)],
       finish(sealed) {
         const mean = collectMean(sealed, "mean", { ...input, serverStep: undefined });
-        return mean.kind === "refused" ? mean : correct(options, groups, input, mean);
+        return mean.kind === "refused" ? mean : correct({ options, run, groups, input, mean });
       },
     }),
     projectFor: projectLeading,
     bytes: (instruction) => bytesPerRound(instruction, spec),
     exports: () => ["peft"],
-    bias: { kind: "unmeasurable", why: "" },
+    bias: { kind: "measured", metric: "bias" },
   };
 }
 
-function correct(
-  { solver }: LoraFairOptions,
-  groups: readonly AdapterGroup[],
-  input: AggregationInput,
-  mean: CollectedMean,
-): ContinuedAggregation {
+interface CorrectionStage {
+  readonly options: LoraFairOptions;
+  readonly run: MethodRun;
+  readonly groups: readonly AdapterGroup[];
+  readonly input: AggregationInput;
+  readonly mean: CollectedMean;
+}
+
+function correct(stage: CorrectionStage): ContinuedAggregation {
+  const { options, groups, input, mean } = stage;
+  const { solver } = options;
   const pass =
     solver.kind === "ridge"
       ? projectedResidualPass("correction", groups, {
@@ -151,14 +159,7 @@ function correct(
           seal: (terms, { factors }) =>
             cosine(terms, solver, factors, factorValues(input.global, factors), factorValues(mean.global, factors)),
         });
-  return {
-    kind: "continue",
-    next: {
-      passes: [pass],
-      finish: (sealed) =>
-        finish((sealed.get("correction") ?? new Map()) as ReadonlyMap<string, Corrected>, groups, input, mean),
-    },
-  };
+  return { kind: "continue", next: { passes: [pass], finish: (sealed) => finish(sealed, stage) } };
 }
 
 const noFactors: FactorValues = { a: new Float32Array(), b: new Float32Array() };
@@ -216,25 +217,25 @@ function corrected(b: ColumnMatrix, change: ColumnMatrix): Corrected {
 }
 
 function finish(
-  modules: ReadonlyMap<string, Corrected>,
-  groups: readonly AdapterGroup[],
-  input: AggregationInput,
-  { global, contributors, totalWeight }: CollectedMean,
-): AggregationResult {
+  sealed: SealedPasses,
+  { options, run, groups, input, mean }: CorrectionStage,
+): AggregationResult | ContinuedAggregation {
+  const modules = (sealed.get("correction") ?? new Map()) as ReadonlyMap<string, Corrected>;
   const found = groups.flatMap(({ name }) => modules.get(name) ?? []);
   const change = found.reduce((sum, module) => sum + module.change, 0);
   const before = found.reduce((sum, module) => sum + module.before, 0);
-  const aggregated = replaceFactors(global, groups, input, (name) => modules.get(name));
+  const aggregated = replaceFactors(mean.global, groups, input, (name) => modules.get(name));
   if (aggregated.kind === "refused") return aggregated;
   const stepped = input.serverStep?.(aggregated.global) ?? aggregated.global;
   const overflown = [...stepped].find(([, tensor]) => firstNonFinite(tensor) >= 0);
   if (overflown !== undefined) return refused(`round ${input.round}: "${overflown[0]}" is beyond float32`);
+  const { contributors, totalWeight } = mean;
+  const global = toStateDict([...mean.global, ...stepped]);
   const metrics = { contributors, totalWeight, correction: change === 0 ? 0 : Math.sqrt(change / before) };
-  return {
-    kind: "adapter",
-    global: toStateDict([...global, ...stepped]),
-    state: input.state,
-    baseDelta: undefined,
-    metrics,
-  };
+  const exactUpTo = options.biasClients;
+  const { seed } = run.spec.training;
+  return withBias(
+    { kind: "adapter", global, state: input.state, baseDelta: undefined, metrics },
+    { input, groups, contributors, exactUpTo, against: global, seed },
+  );
 }

@@ -1,138 +1,117 @@
-import { elementCount, FedLoraError, toFloat32 } from "@fedlora/core";
-import type { StateDict, TensorSpec } from "@fedlora/core";
-import type { AggregationPass } from "../method.js";
+import type { StateDict } from "@fedlora/core";
+import { z } from "zod";
+import type { AggregationInput, AggregationResult, ContinuedAggregation, SealedPasses } from "../method.js";
 import type { AdapterGroup } from "./adapter-groups.js";
-import { stackedProductNorms } from "./gram.js";
+import { biasGramPass } from "./bias-gram.js";
+import { biasSketchPass } from "./bias-sketch.js";
+import { factorGroups, factorSizes } from "./product-terms.js";
 
 /** Squared Frobenius norms for one module. */
 export interface FactorBias {
-  /** || sum p_k B_k A_k - Bbar Abar ||^2 */
+  /** || sum p_k B_k A_k - B' A' ||^2 */
   readonly residual: number;
   /** || sum p_k B_k A_k ||^2 */
   readonly ideal: number;
+  /** Standard deviation of either square, relative to it, at most; 0 where it is computed and not estimated. */
+  readonly deviation: number;
 }
 
-interface Sample {
-  readonly id: string;
-  readonly weight: number;
-  readonly a: Float32Array;
-  readonly b: Float32Array;
-}
-/** The samples in ascending order of id. */
-interface SampleState {
-  samples: Sample[];
+/** The option of methods that report their bias. */
+export const biasClientsSchema = z
+  .int()
+  .min(0)
+  .max(32)
+  .default(32)
+  .describe(
+    "Contributors up to which the aggregation bias is computed, and not estimated; 0 to 32, 0 switches it off; default 32.",
+  );
+
+export interface BiasOptions {
+  readonly input: AggregationInput;
+  readonly groups: readonly AdapterGroup[];
+  /** Updates with a weight above 0. */
+  readonly contributors: number;
+  /** Contributors up to which it is computed and not estimated; 0 switches it off. */
+  readonly exactUpTo: number;
+  /** What B' and A' are: the means of the factors, or those of an adapter that is sent. */
+  readonly against: "means" | StateDict;
+  /** Of the run, for the sketch. */
+  readonly seed: number;
 }
 
-/** Multiply-adds that the Gram matrices of a round may cost: about a second. */
-const maxWork = 2 ** 30;
+type Adapter = Extract<AggregationResult, { kind: "adapter" }>;
+
+/** Multiply-adds that Gram matrices may cost in a round: about a second. */
+const maxGramWork = 2 ** 30;
+/** Values that a sketch may read in a round: a few seconds. */
+const maxSketchWork = 2 ** 31;
 
 /**
- * How far the mean of the factors is from the mean of the products, module by module:
- * sum p_k B_k A_k - Bbar Abar = sum p_k (B_k - Bbar)(A_k - Abar), the cross-covariance of the factors over the clients.
+ * Adds to a method's result how far what it sends is from the mean of the clients' products, where single updates are
+ * visible: `bias` = || sum p_k B_k A_k - B' A' ||_F / || sum p_k B_k A_k ||_F over all modules, scalings left out, p_k over
+ * the contributors that hold a module. For the means of the factors the difference is their cross-covariance over the
+ * clients, sum p_k (B_k - Bbar) (A_k - Abar). No matrix is dOut x dIn.
  *
- * It needs each update, so it is measured on a sample: the updates with the smallest ids, at most `maxClients`, fewer
- * for large adapters (the work grows with the square of clients x rank), none where not even two are affordable. Updates are deltas against the global adapter.
- * The state holds the sampled factors of the groups under way, 4 rank (dIn + dOut) bytes per client, no dense product.
+ * Up to `exactUpTo` contributors, and where the work allows, it is computed from Gram matrices. Else it is estimated from
+ * linear sketches of all updates (`bias-sketch.ts`), of every n-th module where all would take more than a few seconds.
+ * `biasError` is one standard deviation of `bias` by that estimation, at most; 0 where it is computed.
+ *
+ * No bit of either depends on the order of the updates. Modules whose sketches are beyond float32 are left out; where
+ * nothing can be measured, both are.
  */
-export function factorBiasPass(
-  name: string,
-  groups: readonly AdapterGroup[],
-  maxClients: number,
-  global: StateDict,
-): AggregationPass<SampleState, FactorBias | undefined> {
-  const factorsOf = new Map(groups.flatMap(({ name: module, factors }) => (factors ? [[module, factors]] : [])));
-  const factors = (module: string): { a: TensorSpec; b: TensorSpec } => {
-    const found = factorsOf.get(module);
-    if (found === undefined) throw new FedLoraError("internal", `group "${module}" has no factors`);
-    return found;
+export function withBias(result: Adapter, options: BiasOptions): AggregationResult | ContinuedAggregation {
+  const { input, groups, contributors, exactUpTo } = options;
+  const modules = factorGroups(groups);
+  if (exactUpTo === 0 || input.visible === "sum" || modules.length === 0) return result;
+  const isExact = contributors <= exactUpTo && gramWork(modules, contributors) <= maxGramWork;
+  const pass = isExact
+    ? biasGramPass("bias", modules, options)
+    : biasSketchPass("bias", sketchedModules(modules, options), options);
+  const finish = (sealed: SealedPasses): AggregationResult => {
+    const parts = [...(sealed.get("bias")?.values() ?? [])] as (FactorBias | undefined)[];
+    return { ...result, metrics: { ...result.metrics, ...relativeBias(parts) } };
   };
-  const sampleSize = Math.min(maxClients, affordableClients([...factorsOf.values()]));
-  const keep = (samples: readonly Sample[]): Sample[] =>
-    samples.toSorted((x, y) => (x.id < y.id ? -1 : 1)).slice(0, sampleSize);
-  return {
-    name,
-    groups: sampleSize < 2 ? [] : groups.filter((group) => group.factors !== undefined),
-    init: () => ({ samples: [] }),
-    fold(state, update, group) {
-      const last = state.samples.at(-1);
-      const isFull = state.samples.length >= sampleSize;
-      if (update.weight === 0 || (isFull && last !== undefined && last.id < update.id)) return;
-      const { a, b } = factors(group.name);
-      const { id, weight } = update;
-      // The view's array is only valid until its next call.
-      const sample = { id, weight, a: update.tensor(a.name).slice(), b: update.tensor(b.name).slice() };
-      state.samples = keep([...state.samples, sample]);
-    },
-    merge(into, other) {
-      into.samples = keep([...into.samples, ...other.samples]);
-    },
-    seal(state, group) {
-      return state.samples.length === 0 ? undefined : biasOf(state.samples, factors(group.name), global);
-    },
-    stateBytes(group) {
-      const { a, b } = factors(group.name);
-      return 4 * sampleSize * (elementCount(a.shape) + elementCount(b.shape));
-    },
-  };
+  return { kind: "continue", next: { passes: [pass], finish } };
 }
 
-/** The relative bias over all modules: sqrt(sum residual / sum ideal); undefined when nothing was measured. */
-export function relativeBias(parts: Iterable<FactorBias | undefined>): number | undefined {
-  const measured = [...parts].filter((part) => part !== undefined);
-  if (measured.length === 0) return undefined;
-  const residual = measured.reduce((sum, part) => sum + part.residual, 0);
-  const ideal = measured.reduce((sum, part) => sum + part.ideal, 0);
-  return residual === 0 ? 0 : Math.sqrt(residual / ideal);
+/**
+ * The relative bias over all modules, sqrt(sum residual / sum ideal), and its standard deviation: the modules' sketches
+ * are independent, and the errors of numerator and denominator are added.
+ */
+function relativeBias(parts: readonly (FactorBias | undefined)[]): { bias?: number; biasError?: number } {
+  const measured = parts.filter((part) => part !== undefined);
+  if (measured.length === 0) return {};
+  const residual = total(measured, ({ residual: square }) => square);
+  const ideal = total(measured, ({ ideal: square }) => square);
+  if (residual.sum === 0) return { bias: 0, biasError: 0 };
+  const bias = Math.sqrt(residual.sum / ideal.sum);
+  return { bias, biasError: (bias / 2) * (residual.deviation + ideal.deviation) };
+}
+
+/** The sum of squares, and its standard deviation relative to it. */
+function total(parts: readonly FactorBias[], square: (part: FactorBias) => number): { sum: number; deviation: number } {
+  const sum = parts.reduce((before, part) => before + square(part), 0);
+  const variance = parts.reduce((before, part) => before + (part.deviation * square(part)) ** 2, 0);
+  return { sum, deviation: sum === 0 ? 0 : Math.sqrt(variance) / sum };
 }
 
 /** ((clients + 1) rank)^2 (dIn + dOut) / 2 multiply-adds per module. */
-function affordableClients(modules: readonly { a: TensorSpec; b: TensorSpec }[]): number {
-  const perSquare = modules.reduce((sum, { a, b }) => {
-    const [rank = 0, dIn = 0] = a.shape;
-    return sum + (rank * rank * (dIn + (b.shape[0] ?? 0))) / 2;
+function gramWork(modules: ReturnType<typeof factorGroups>, clients: number): number {
+  return modules.reduce((sum, { factors }) => {
+    const { rank, dIn, dOut } = factorSizes(factors);
+    return sum + (((clients + 1) * rank) ** 2 * (dIn + dOut)) / 2;
   }, 0);
-  return Math.floor(Math.sqrt(maxWork / perSquare)) - 1;
 }
 
-/**
- * Stacks factors: block 0 is the mean pair (Bbar, Abar), block k the centred pair (p_k (B_k - Bbar), A_k - Abar).
- * All blocks together multiply to sum p_k B_k A_k, those from 1 on to the residual, without cancellation.
- */
-function biasOf(samples: readonly Sample[], factors: { a: TensorSpec; b: TensorSpec }, global: StateDict): FactorBias {
-  const total = samples.reduce((sum, { weight }) => sum + weight, 0);
-  const shares = samples.map(({ weight }) => weight / total);
-  const a = centredBlocks(
-    samples.map((sample) => sample.a),
-    shares,
-    valuesOf(global, factors.a),
-  );
-  const b = centredBlocks(
-    samples.map((sample) => sample.b),
-    shares,
-    valuesOf(global, factors.b),
-  );
-  shares.forEach((share, k) => {
-    const block = b[k + 1];
-    block?.forEach((value, i) => (block[i] = share * value));
-  });
-  const [dOut = 0, rank = 0] = factors.b.shape;
-  const { all, withoutFirst } = stackedProductNorms(a, b, { rank, dIn: factors.a.shape[1] ?? 0, dOut });
-  return { residual: withoutFirst, ideal: all };
-}
-
-/** [global + mean delta, delta_1 - mean delta, delta_2 - mean delta, ...] in float64. */
-function centredBlocks(deltas: readonly Float32Array[], shares: readonly number[], from: Float32Array): Float64Array[] {
-  const mean = new Float64Array(from.length);
-  deltas.forEach((delta, k) => {
-    const share = shares[k] ?? 0;
-    for (let i = 0; i < mean.length; i++) mean[i] = (mean[i] ?? 0) + share * (delta[i] ?? 0);
-  });
-  const centred = deltas.map((delta) => Float64Array.from(delta, (value, i) => value - (mean[i] ?? 0)));
-  return [mean.map((value, i) => value + (from[i] ?? 0)), ...centred];
-}
-
-function valuesOf(state: StateDict, { name }: TensorSpec): Float32Array {
-  const tensor = state.get(name);
-  if (tensor === undefined) throw new FedLoraError("tensor-invalid", `the global adapter has no "${name}"`);
-  return toFloat32(tensor);
+/** All modules, or every n-th from one that changes with the round. */
+function sketchedModules(
+  modules: ReturnType<typeof factorGroups>,
+  { input, contributors }: BiasOptions,
+): ReturnType<typeof factorGroups> {
+  const work = modules.reduce((sum, { factors }) => {
+    const { rank, dIn, dOut } = factorSizes(factors);
+    return sum + contributors * rank * (dIn + dOut);
+  }, 0);
+  const stride = Math.min(modules.length, Math.max(1, Math.ceil(work / maxSketchWork)));
+  return modules.filter((_, i) => i % stride === input.round % stride);
 }
