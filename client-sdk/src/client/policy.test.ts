@@ -24,6 +24,7 @@ test.each<[string, OwnerPolicy, Partial<RoundPlan>, Partial<PolicyFacts>, string
   ["its own model, where the owner names others", { baseModels: ["ef".repeat(32)] }, {}, {}, "efef"],
   ["a large download", { maxDownloadBytes: 999 }, {}, {}, "999"],
   ["blobs larger than the envelope says", { maxDownloadBytes: 1000 }, {}, { downloadBytes: 1001 }, "1001"],
+  ["what is not merged already", { maxDownloadBytes: 600 }, {}, { mergedBytes: 399 }, "601"],
   ["a large upload", { maxUploadBytes: 499 }, {}, {}, "499"],
   ["a gigabyte without being asked", {}, { uploadBytes: 2 ** 30 + 1 }, {}, "1073741824"],
   ["the wrong hour", { hours: { from: 20, to: 7 } }, {}, {}, "20 to 7"],

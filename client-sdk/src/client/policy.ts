@@ -10,6 +10,8 @@ export interface PolicyFacts {
   readonly localHour: number;
   /** Bytes of all blobs that the plan refers to: the sum of what will be fetched with an empty cache. */
   readonly downloadBytes: number;
+  /** Of these, base deltas that are merged into this client's weights already: they are never fetched. Default 0. */
+  readonly mergedBytes?: number;
 }
 
 /** Throws `config-invalid` for a policy that makes no sense, before it is asked anything. */
@@ -39,7 +41,7 @@ export function policyRefusal(policy: OwnerPolicy, plan: RoundPlan, facts: Polic
     return `base model ${plan.baseModelHash} is not one of the allowed ${list(baseModels)}`;
   }
   const maxDownload = policy.maxDownloadBytes ?? defaultMaxBytes;
-  const download = Math.max(plan.downloadBytes, facts.downloadBytes);
+  const download = Math.max(plan.downloadBytes, facts.downloadBytes) - (facts.mergedBytes ?? 0);
   if (download > maxDownload) return `download of ${download} bytes exceeds the allowed ${maxDownload}`;
   const upload = uploadRefusal(policy, plan.uploadBytes);
   if (upload !== undefined) return upload;

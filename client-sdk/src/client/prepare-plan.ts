@@ -9,7 +9,7 @@ import {
 } from "@fedlora/core";
 import type { BaseDelta } from "../models/base-delta/base-delta.js";
 import { downloadBlob, downloadFile } from "../transfer/downloader.js";
-import { findBaseDeltas, joinBaseChain } from "./base-chain.js";
+import { type BaseChain, findBaseDeltas, joinBaseChain } from "./base-chain.js";
 import type { BlobReference } from "../transport/transport.js";
 import type { ClientContext } from "./client-context.js";
 import { decodeDownload } from "./decode-download.js";
@@ -35,9 +35,9 @@ export async function preparePlan(
   signal: AbortSignal,
 ): Promise<PreparedPlan> {
   try {
-    await assertAllowed(plan, sizes, context);
-    const fetch = blobFetcher(sizes, context, signal);
     const baseChain = joinBaseChain(await context.state.baseChains.load(plan.runId), plan, sizes);
+    await assertAllowed(plan, sizes, baseChain, context);
+    const fetch = blobFetcher(sizes, context, signal);
     const instructions = parsePlanInstructions(await fetch.blob(plan.instructions));
     assertSupported(instructions);
     assertUploadSize(instructions, plan, context);
@@ -64,7 +64,8 @@ export async function preparePlan(
 async function assertAllowed(
   plan: RoundPlan,
   sizes: Readonly<Record<BlobId, number>>,
-  { baseModelHash, policy, clock }: ClientContext,
+  baseChain: BaseChain,
+  { baseModelHash, policy, trainer, clock }: ClientContext,
 ): Promise<void> {
   if (plan.baseModelHash !== baseModelHash) {
     throw new FedLoraError(
@@ -72,11 +73,15 @@ async function assertAllowed(
       `the plan trains base model ${plan.baseModelHash}, this client holds ${baseModelHash}`,
     );
   }
+  const merged = (await trainer.heldBaseDeltas?.(baseChain.map(({ blob }) => blob))) ?? 0;
+  const mergedIds = new Set(baseChain.slice(0, merged).map(({ blob }) => blob));
+  const sumOf = (ids: Iterable<BlobId>): number => [...ids].reduce((sum, id) => sum + (sizes[id] ?? 0), 0);
   const now = new Date(clock.now());
   const refusal = policyRefusal(policy, plan, {
     ownBaseModel: baseModelHash,
     localHour: now.getHours() + now.getMinutes() / 60,
-    downloadBytes: Object.values(sizes).reduce((sum, size) => sum + size, 0),
+    downloadBytes: sumOf(Object.keys(sizes) as BlobId[]),
+    mergedBytes: sumOf(mergedIds),
   });
   if (refusal !== undefined) throw new FedLoraError("policy-declined", refusal);
   const answer = (await policy.canTrain?.(plan)) ?? true;

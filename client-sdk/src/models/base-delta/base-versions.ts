@@ -125,9 +125,7 @@ export class BaseVersions {
     try {
       await mkdir(temporary.path);
       const request = { weightsFile, target: temporary.weightsFile, segments, manifest, signal };
-      const sha256 = await mergeBaseDeltas(request).catch((error: unknown) =>
-        rethrowFull(error, temporary.weightsFile),
-      );
+      const sha256 = await mergeBaseDeltas(request).catch((error: unknown) => rethrowFull(error));
       const content = { format: "fedlora-base/1", baseModelHash: manifest.hash, segments: all, sha256 } as const;
       await temporary.write({ ...content, segments: all.map((segment) => [...segment]) });
       await this.#publish(temporary, name);

@@ -6,8 +6,8 @@ import type { DeltaFactors, OpenBaseDelta } from "./base-delta.js";
 import { readExactly } from "./tensor-source.js";
 
 const pieceBytes = 1024 * 1024;
-/** Multiplications between two turns of the event loop: some 5 ms. */
-const pieceProducts = 4 * 1024 * 1024;
+/** Multiplications between two turns of the event loop: some 4 ms. */
+const pieceProducts = 2 * 1024 * 1024;
 
 export interface MergeRequest {
   /** Canonical weights file to start from. */

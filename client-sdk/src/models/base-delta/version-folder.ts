@@ -66,7 +66,7 @@ export class VersionFolder {
       return { release: () => rm(mark, { force: true }) };
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-      throw error;
+      return rethrowFull(error);
     }
   }
 
@@ -120,8 +120,8 @@ export function isAlive(mark: string): boolean {
 }
 
 /** @throws FedLoraError `storage-full` for a file system error that says so, else the error itself */
-export function rethrowFull(error: unknown, what: string): never {
+export function rethrowFull(error: unknown): never {
   const { code } = error as NodeJS.ErrnoException;
   if (code !== "ENOSPC" && code !== "EDQUOT") throw error;
-  throw new FedLoraError("storage-full", `no space left to write ${what}`, { cause: error });
+  throw new FedLoraError("storage-full", "no space is left for changed base weights", { cause: error });
 }
