@@ -128,6 +128,12 @@ describe("rank self-pruning", () => {
     expect(rankOf(instruct(method, again, "client-less", { m: 2 }))).toBe(1);
   });
 
+  test("only the last ranks count: those before floor(gamma r) may shrink", () => {
+    const tensors = factors(four, { a: [-1, -1, -1, 0], b: [-1, -1, -1, 0.5] });
+    const shrunk = memoryUpdate("front", 1, tensors, { clientId: "client-front" as ClientId });
+    expect(stateAfter([shrunk]).values).toEqual({});
+  });
+
   test("never goes below rank 1, and not where it is switched off", () => {
     const often = { ...method.initialState(), values: { "prunes/c": 50 } };
     expect(rankOf(instruct(method, often, "c"))).toBe(1);
