@@ -1,4 +1,4 @@
-import { canonicalJson, compileRunSpec, writeSafetensors } from "@fedlora/core";
+import { canonicalJson, codecFamilies, codecOf, compileRunSpec, elementCount, writeSafetensors } from "@fedlora/core";
 import type {
   BaseModelHash,
   ClientId,
@@ -9,7 +9,6 @@ import type {
   RunId,
   RunSpec,
   RunSpecInput,
-  StateDict,
   UpdateMetrics,
   UpdateReceipt,
 } from "@fedlora/core";
@@ -67,7 +66,7 @@ export const testCapability: CapabilityReport = {
   engine: "test",
   engineFingerprint: "test",
   directives: ["proximal@1"],
-  codecs: ["f32", "f16", "bf16"],
+  codecs: [...codecFamilies.keys()],
   maxRank: undefined,
   measurements: {},
 };
@@ -170,15 +169,13 @@ export class TestClient {
     const { size } = await clients.authorizeBlob(this.id, plan.instructions);
     await clients.authorizeBlob(this.id, plan.globalAdapter);
     const json = await this.#storage().blobs.read(plan.instructions, 0, size);
-    const { uploadLayout } = JSON.parse(Buffer.from(json).toString("utf8")) as PlanInstructions;
-    const tensors: StateDict = new Map(
-      uploadLayout.map(({ name, dtype, shape }) => {
-        const count = shape.reduce((product, length) => product * length, 1);
-        const values = Float32Array.from({ length: count }, (_, index) => {
-          const seed = `${this.name}:${plan.round}:${name}:${index}:${salt}`;
-          return createHash("sha256").update(seed).digest().readInt32LE(0) / 2 ** 31;
-        });
-        return [name, { dtype, shape, bytes: new Uint8Array(values.buffer) }];
+    const { roles, codec } = JSON.parse(Buffer.from(json).toString("utf8")) as PlanInstructions;
+    const uploaded = roles.filter((role) => role.uploaded).map(({ spec }) => spec);
+    const counts = new Map(uploaded.map(({ name, shape }) => [name, elementCount(shape)]));
+    const tensors = codecOf(codec).encode(uploaded, (name) =>
+      Float32Array.from({ length: counts.get(name) ?? 0 }, (_, index) => {
+        const seed = `${this.name}:${plan.round}:${name}:${index}:${salt}`;
+        return createHash("sha256").update(seed).digest().readInt32LE(0) / 2 ** 31;
       }),
     );
     return writeSafetensors(tensors);
