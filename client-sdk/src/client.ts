@@ -164,14 +164,17 @@ export class FederatedClient {
 
   async #acquire(): Promise<Resources> {
     const { source, stateFolder, cacheBytes, clock, logger } = this.#options;
+    // First, since a wrong address should not wait for a model to load.
     const transport =
       source.transport ?? createGrpcTransport(source.coordinator, { insecure: source.insecure ?? false });
-    const state = await StateFolder.open(stateFolder, cacheBytes, clock, logger);
+    let state: StateFolder | undefined;
     try {
+      state = await StateFolder.open(stateFolder, cacheBytes, clock, logger);
       const model = await openLocalModel(this.#options);
       return { state, model, transport };
     } catch (error) {
-      await state.close();
+      // The application's own transport stays open, for the next attempt.
+      await Promise.allSettled([state?.close(), transport === source.transport ? undefined : transport.close()]);
       throw error;
     }
   }
