@@ -1,4 +1,11 @@
-import { FedLoraError, parsePlanInstructions, readSafetensors, type RunId } from "@fedlora/core";
+import {
+  FedLoraError,
+  isControlTensor,
+  parsePlanInstructions,
+  readSafetensors,
+  type PlanInstructions,
+  type RunId,
+} from "@fedlora/core";
 import { downloadBlob, downloadFile } from "../transfer/downloader.js";
 import { Backoff, type RetryDependencies } from "../transport/retry.js";
 import type { BlobReference, PollAnswer } from "../transport/transport.js";
@@ -83,11 +90,16 @@ async function keepFinalAdapter(answer: EndedAnswer, context: ClientContext, sig
     await state.adapters.save({
       runId,
       instructions: parsed,
-      tensors: assembleStart(parsed, { global, frozen, kept }),
+      // The result is the adapter alone.
+      tensors: assembleStart(withoutControls(parsed), { global, frozen, kept }),
       baseChain,
     });
   } catch (error) {
     signal.throwIfAborted();
     logger.warn({ err: error, runId }, "the final adapter could not be fetched; the latest one stays in use");
   }
+}
+
+function withoutControls(instructions: PlanInstructions): PlanInstructions {
+  return { ...instructions, roles: instructions.roles.filter(({ spec }) => !isControlTensor(spec.name)) };
 }

@@ -1,4 +1,10 @@
-import { FedLoraError, type BaseModelHash, type PlanInstructions, type StateDict } from "@fedlora/core";
+import {
+  FedLoraError,
+  isControlTensor,
+  type BaseModelHash,
+  type PlanInstructions,
+  type StateDict,
+} from "@fedlora/core";
 import { join } from "node:path";
 import type { AdaptedModel } from "../inference/adapted-model.js";
 import type { BaseDelta } from "../models/base-delta/base-delta.js";
@@ -34,7 +40,10 @@ export async function openLocalModel(options: CompiledOptions): Promise<LocalMod
     baseModelHash: baseModel.manifest.hash,
     trainer: workbench.trainer,
     engine: { name, fingerprint },
-    adapt: ({ adapter, task }, tensors, baseDeltas) => workbench.adapt({ spec: adapter, task, tensors }, baseDeltas),
+    adapt: ({ adapter, task }, values, baseDeltas) => {
+      const tensors: StateDict = new Map([...values].filter(([name]) => !isControlTensor(name)));
+      return workbench.adapt({ spec: adapter, task, tensors }, baseDeltas);
+    },
     close: () => workbench.close(),
   };
 }

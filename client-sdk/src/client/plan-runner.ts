@@ -111,7 +111,8 @@ async function train(
   const { state, trainer, data, connection } = context;
   const optimizerState = instructions.keepOptimizerState ? await state.runs.optimizer(plan.runId) : undefined;
   const streamKey = `${plan.runId}/${connection.enrolment.clientId}`;
-  const request = { instructions, start, data, round: plan.round, streamKey, optimizerState, baseDeltas };
+  const isNewcomer = await state.runs.lacksOwn(plan.runId, plan.round, instructions);
+  const request = { instructions, start, data, round: plan.round, streamKey, optimizerState, isNewcomer, baseDeltas };
   const leftOut = instructions.errorFeedback === true ? await state.runs.residual(plan.runId) : undefined;
   const { result, update, residual } = await discreetly(signal, async () => {
     const trained: TrainResult = await trainer.train(request, signal, onProgress);

@@ -1,4 +1,4 @@
-import type { PlanId, RunId, StateDict } from "@fedlora/core";
+import type { PlanId, PlanInstructions, RunId, StateDict } from "@fedlora/core";
 import { toFloat32 } from "@fedlora/core";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -48,4 +48,22 @@ test("a round that codes some tensors leaves the residuals of the others, one th
   await accept(3, undefined);
 
   expect(valuesOf(await tensors.residual(runId))).toEqual({ a: 1, b: 3 });
+});
+
+test("a client lacks values of its own until its first update of the run was accepted", async () => {
+  const tensors = new RunTensors(folder);
+  const role = (name: string, keep: "none" | "run"): object => ({
+    spec: { name, dtype: "F32", shape: [2] },
+    trained: true,
+    keep,
+  });
+  const keeping = { roles: [role("a", "none"), role("b", "run")] } as unknown as PlanInstructions;
+  const sharing = { roles: [role("a", "none")] } as unknown as PlanInstructions;
+  expect(await tensors.lacksOwn(runId, 1, keeping)).toBe(true);
+  expect(await tensors.lacksOwn(runId, 1, sharing)).toBe(false);
+
+  await tensors.stage(planOf(1), filledState({ a: [1, [2]], b: [1, [2]] }), undefined, undefined);
+  expect(await tensors.lacksOwn(runId, 1, keeping)).toBe(true);
+  await tensors.promote(planOf(1).planId, runId);
+  expect(await tensors.lacksOwn(runId, 2, keeping)).toBe(false);
 });

@@ -51,6 +51,14 @@ export class RunTensors {
     return new Map([...tensors].filter(([name]) => names.has(name)));
   }
 
+  /** Whether the client has no value of its own for a trained tensor that it keeps for the run: it is new, or lost it. */
+  async lacksOwn(runId: RunId, round: number, instructions: PlanInstructions): Promise<boolean> {
+    const own = instructions.roles.filter(({ trained, keep }) => trained && keep === "run");
+    if (own.length === 0) return false;
+    const kept = await this.kept(runId, round, instructions);
+    return own.some(({ spec }) => !kept.has(spec.name));
+  }
+
   async optimizer(runId: RunId): Promise<StateDict | undefined> {
     const bytes = await readIfPresent(join(this.#runsFolder, runId, "optimizer.safetensors"));
     return bytes === undefined ? undefined : readSafetensors(bytes).tensors;
