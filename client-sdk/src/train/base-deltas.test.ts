@@ -5,9 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { compileArtifact } from "../engine/compile/compile-artifact.js";
-import type { HostTensor } from "../engine/engine.js";
-import { startEngine } from "../engine/process/start-engine.js";
-import { openOrt } from "../engine/runtime/open-ort.js";
+import type { EngineName, HostTensor } from "../engine/engine.js";
+import { loadBackend, startEngine } from "../engine/process/start-engine.js";
 import { relativeError, runStep } from "../engine/testing/golden-model.js";
 import { readWeightPlaces } from "../engine/weight-places.js";
 import type { SavedAdapter } from "../lora/adapter-folder.js";
@@ -62,8 +61,18 @@ const examplesOf = (kind: TinyKind): readonly unknown[] =>
     ? peft.bert.texts.map((text, index) => ({ text, label: peft.training.bert.labels[index]! }))
     : peft.llama.examples.map(({ prompt, completion }) => ({ prompt, completion }));
 
+interface StepOptions {
+  readonly engine?: EngineName;
+  readonly memory?: "plain" | "recompute";
+}
+
 /** Loss and gradients of one step on the tiny model of a folder with deltas on top. */
-async function step(kind: TinyKind, folder: string, deltas: readonly BaseDelta[]): Promise<Map<string, HostTensor>> {
+async function step(
+  kind: TinyKind,
+  folder: string,
+  deltas: readonly BaseDelta[],
+  { engine = "onnxruntime-cpu", memory = "plain" }: StepOptions = {},
+): Promise<Map<string, HostTensor>> {
   const cacheFolder = await temporary();
   const baseModel = await loadBaseModel(folder, { cacheFolder });
   const { spec, task, tensors } = adapters[kind];
@@ -77,16 +86,12 @@ async function step(kind: TinyKind, folder: string, deltas: readonly BaseDelta[]
   const base = await versions.open(deltas, new Set(adapter.adapted.map(({ name }) => name)));
   const weights = readWeightPlaces(base.weightsFile);
   const artifact = await createGraphs(
-    { baseModel, purpose: "train", task, adapter, batch: examples.length, pairs: base.pairs },
+    { baseModel, purpose: "train", task, adapter, batch: examples.length, memory, pairs: base.pairs },
     async (request) => base.place(await compileArtifact({ request, weights, outputFolder: join(cacheFolder, "a") })),
   )(64);
-  const executor = await openOrt({
-    artifact,
-    weightsFile: base.weightsFile,
-    engine: "onnxruntime-cpu",
-    threads: 1,
-    prepack: false,
-  });
+  const backend = await loadBackend(engine);
+  const { weightsFile } = base;
+  const executor = await backend.open({ artifact, weightsFile, engine, threads: 1, prepack: false });
   const batch = { examples, padTokenId: baseModel.tokenizer.padTokenId, weight: 1 / numTargets };
   const feeds = new Map(Object.entries(makeInputs(artifact.manifest, batch)));
   for (const { name, role, tensor = "", shape } of artifact.manifest.inputs) {
@@ -164,6 +169,20 @@ describe("loss and gradients", () => {
       }
     },
   );
+});
+
+test.each<[TinyKind, string, StepOptions]>([
+  ["bert", "in TensorFlow.js", { engine: "tfjs-cpu" }],
+  ["llama", "in TensorFlow.js", { engine: "tfjs-cpu" }],
+  ["bert", "with recomputation", { memory: "recompute" }],
+  ["llama", "with recomputation", { memory: "recompute" }],
+])("merged weights and a pair give %s the same loss and gradients %s", async (kind, _, options) => {
+  const folder = await baseFolder(kind);
+  const expected = await step(kind, folder, deltaFiles(kind));
+
+  const actual = await step(kind, folder, deltaFiles(kind), options);
+
+  for (const [name, value] of expected) expect(relativeError(actual.get(name), value), name).toBeLessThan(2e-5);
 });
 
 describe("a workbench", () => {
