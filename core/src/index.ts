@@ -89,3 +89,5 @@ export { assertUpdateLayout, validateUpdate } from "./update/validate-update.js"
 export type { UpdateSource } from "./update/validate-update.js";
 export { codecFamilies, codecOf, openEncoded } from "./codec/codec.js";
 export type { EncodedRead, UpdateCodec, UpdateDecoder } from "./codec/codec.js";
+export { openNow } from "./codec/opening.js";
+export type { Opening, TensorReader } from "./codec/opening.js";

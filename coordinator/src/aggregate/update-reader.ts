@@ -8,11 +8,12 @@ import {
   codecOf,
   itemSize,
   layoutsEqual,
+  openNow,
   parseSafetensorsHeader,
   readHeaderLength,
   safetensorsPrefixBytes,
 } from "@fedlora/core";
-import type { SafetensorsHeader, TensorLayout, UpdateDecoder } from "@fedlora/core";
+import type { SafetensorsHeader, TensorLayout, TensorReader, UpdateDecoder } from "@fedlora/core";
 import { nodeSha256 } from "@fedlora/core/node";
 import type { BlobFile, UpdateFile } from "./aggregation.js";
 
@@ -40,7 +41,7 @@ interface Form {
 
 interface OpenedUpdate {
   readonly form: Form;
-  readonly decoded: (name: string) => Float32Array;
+  readonly decoded: TensorReader;
 }
 
 /**
@@ -106,7 +107,7 @@ export class UpdateReader {
     if (known !== undefined) return known;
     const form = this.#form(update);
     assertHeader(header, form, update);
-    const opened = { form, decoded: form.decoder.open(this.#read) };
+    const opened = { form, decoded: openNow(form.decoder.open(this.#read)) };
     this.#opened.set(update.id, opened);
     return opened;
   }

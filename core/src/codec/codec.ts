@@ -3,6 +3,8 @@ import { itemSize } from "../tensor/dtype.js";
 import type { StateDict, TensorLayout } from "../tensor/tensor.js";
 import { floatCodec } from "./float-codec.js";
 import { int8Codec } from "./int8-codec.js";
+import { openNow } from "./opening.js";
+import type { Opening, TensorReader } from "./opening.js";
 import { topkCodec } from "./topk-codec.js";
 
 /** Elements [start, end) of an encoded tensor as little-endian bytes; their memory may be reused at the next call. */
@@ -39,12 +41,12 @@ export interface UpdateDecoder {
   /** Encoded tensors that a tensor's values are decoded from, in canonical order. */
   sources(name: string): readonly string[];
   /**
-   * Opens an encoded update: the function returned gives a tensor's values, in memory that is valid until the next call of
-   * any function that this decoder gave. A value that is not finite comes out as what it is.
+   * Opens an encoded update, one at a time: the function that comes at the end gives a tensor's values, in memory that is
+   * valid until the next call of any function that this decoder gave. A value that is not finite comes out as it is.
    *
    * @throws FedLoraError `tensor-invalid` for encoded tensors that nothing encodes to, here or from the function
    */
-  open(read: EncodedRead): (name: string) => Float32Array;
+  open(read: EncodedRead): Opening;
 }
 
 const exact = floatCodec("f32", "F32", () => 0);
@@ -87,11 +89,12 @@ export function codecOf(name: string): UpdateCodec {
  *
  * @throws FedLoraError as `UpdateDecoder.open`
  */
-export function openEncoded(decoder: UpdateDecoder, encoded: StateDict): (name: string) => Float32Array {
-  return decoder.open((name, start, end) => {
+export function openEncoded(decoder: UpdateDecoder, encoded: StateDict): TensorReader {
+  const read: EncodedRead = (name, start, end) => {
     const tensor = encoded.get(name);
     if (tensor === undefined) throw new FedLoraError("tensor-invalid", `tensor "${name}" is missing`);
     const size = itemSize[tensor.dtype];
     return tensor.bytes.subarray(start * size, end * size);
-  });
+  };
+  return openNow(decoder.open(read));
 }

@@ -5,6 +5,7 @@ import type { TensorLayout } from "../tensor/tensor.js";
 import { firstNonFinite, fromFloat32, toFloat32 } from "../tensor/values.js";
 import type { FloatDType } from "../tensor/values.js";
 import type { UpdateCodec, UpdateDecoder } from "./codec.js";
+import { openedAtOnce } from "./opening.js";
 import { Scratch } from "./scratch.js";
 import { unheld } from "./unheld.js";
 
@@ -35,12 +36,13 @@ function floatDecoder(layout: TensorLayout, dtype: FloatDType): UpdateDecoder {
   const scratch = new Scratch();
   return {
     sources: (name) => [name],
-    open: (read) => (name) => {
-      const known = shapes.get(name);
-      if (known === undefined) throw new FedLoraError("tensor-invalid", `tensor "${name}" is not of the layout`);
-      const { shape, count } = known;
-      const bytes = read(name, 0, count);
-      return toFloat32({ dtype, shape, bytes }, dtype === "F32" ? undefined : scratch.take(count));
-    },
+    open: (read) =>
+      openedAtOnce((name) => {
+        const known = shapes.get(name);
+        if (known === undefined) throw new FedLoraError("tensor-invalid", `tensor "${name}" is not of the layout`);
+        const { shape, count } = known;
+        const bytes = read(name, 0, count);
+        return toFloat32({ dtype, shape, bytes }, dtype === "F32" ? undefined : scratch.take(count));
+      }),
   };
 }

@@ -4,6 +4,7 @@ import { elementCount } from "../tensor/tensor.js";
 import type { Tensor, TensorLayout, TensorSpec } from "../tensor/tensor.js";
 import { fromFloat32 } from "../tensor/values.js";
 import type { UpdateCodec, UpdateDecoder } from "./codec.js";
+import { openedAtOnce } from "./opening.js";
 import { Scratch } from "./scratch.js";
 import { unheld } from "./unheld.js";
 
@@ -103,25 +104,26 @@ function int8Decoder(layout: TensorLayout, block: number): UpdateDecoder {
   const scaleScratch = new Scratch();
   return {
     sources: (name) => [name, scaleName(name)],
-    open: (read) => (name) => {
-      const count = counts.get(name);
-      if (count === undefined) throw new FedLoraError("tensor-invalid", `tensor "${name}" is not of the layout`);
-      const scales = scaleScratch.take(Math.ceil(count / block));
-      // Copied, since the next reading may overwrite it; as bytes, which need no alignment.
-      new Uint8Array(scales.buffer).set(read(scaleName(name), 0, scales.length));
-      const bytes = read(name, 0, count);
-      const values = decoded.take(count);
-      for (let at = 0, b = 0; at < count; at += block, b += 1) {
-        const scale = scales[b] ?? 0;
-        if (scale < 0) {
-          const message = `tensor "${scaleName(name)}" is ${scale} at index ${b}, a scale is at least 0`;
-          throw new FedLoraError("tensor-invalid", message, { details: { tensor: scaleName(name) } });
+    open: (read) =>
+      openedAtOnce((name) => {
+        const count = counts.get(name);
+        if (count === undefined) throw new FedLoraError("tensor-invalid", `tensor "${name}" is not of the layout`);
+        const scales = scaleScratch.take(Math.ceil(count / block));
+        // Copied, since the next reading may overwrite it; as bytes, which need no alignment.
+        new Uint8Array(scales.buffer).set(read(scaleName(name), 0, scales.length));
+        const bytes = read(name, 0, count);
+        const values = decoded.take(count);
+        for (let at = 0, b = 0; at < count; at += block, b += 1) {
+          const scale = scales[b] ?? 0;
+          if (scale < 0) {
+            const message = `tensor "${scaleName(name)}" is ${scale} at index ${b}, a scale is at least 0`;
+            throw new FedLoraError("tensor-invalid", message, { details: { tensor: scaleName(name) } });
+          }
+          const end = Math.min(at + block, count);
+          // Shifting up and down gives the byte its sign.
+          for (let i = at; i < end; i += 1) values[i] = (((bytes[i] ?? 0) << 24) >> 24) * scale;
         }
-        const end = Math.min(at + block, count);
-        // Shifting up and down gives the byte its sign.
-        for (let i = at; i < end; i += 1) values[i] = (((bytes[i] ?? 0) << 24) >> 24) * scale;
-      }
-      return values;
-    },
+        return values;
+      }),
   };
 }

@@ -64,10 +64,10 @@ export function sparseDecoder(layout: TensorLayout, n: number, k: number): Updat
 
   return {
     sources: () => sources,
-    open: (read) => {
+    open: function* (read) {
       current = undefined;
       reader.attach(read);
-      const directory = readDirectory(reader, starts, k);
+      const directory = yield* readDirectory(reader, starts, k);
       return (name) => {
         const place = places.get(name);
         if (place === undefined) throw new FedLoraError("tensor-invalid", `tensor "${name}" is not of the layout`);
@@ -77,11 +77,19 @@ export function sparseDecoder(layout: TensorLayout, n: number, k: number): Updat
   };
 }
 
-function readDirectory(reader: IndexReader, starts: readonly number[], k: number): Directory {
+/** Indices between two pauses; about a millisecond. */
+const stepEntries = 2 ** 16;
+
+function* readDirectory(
+  reader: IndexReader,
+  starts: readonly number[],
+  k: number,
+): Generator<undefined, Directory, undefined> {
   const size = starts.length + 1;
   const directory = { entries: new Uint32Array(size), units: new Uint32Array(size), froms: new Uint32Array(size) };
   let position = 0;
   for (let entry = 0; entry < k; entry += 1) {
+    if (entry % stepEntries === stepEntries - 1) yield undefined;
     const { unit, from } = reader;
     const index = reader.next();
     while (position < starts.length && index >= (starts[position] ?? 0)) {
