@@ -1,0 +1,171 @@
+import { FederatedClient, loadBaseModel, openModelWorkbench, type ModelWorkbench } from "@fedlora/client-sdk";
+import { builtinMethods, type MethodDefinition } from "@fedlora/aggregators";
+import { compileRunSpec, type ModelManifest, type RunSpecInput } from "@fedlora/core";
+import { createCoordinator, type Coordinator } from "@fedlora/coordinator";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+/** A tiny BERT that really trains; the coordinator, gRPC and the SDK are the real ones too. */
+const model = fileURLToPath(new URL("../../testdata/peft/bert/base", import.meta.url));
+const members = ["ada", "brendan", "chen", "dana", "emil", "fay", "gus"];
+const words = ["free money offer now", "the kernel build fails here", "win a prize today", "see you at lunch"];
+
+let folder: string;
+let coordinator: Coordinator;
+let workbench: ModelWorkbench;
+let manifest: ModelManifest;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "fedlora-methods-"));
+  coordinator = await createCoordinator(
+    { listen: "127.0.0.1:0", http: "off", storage: join(folder, "storage"), pollWaitMs: 1000 },
+    { tuning: { settleMs: 0, retryMs: 20, graceMs: 0 } },
+  );
+  const baseModel = await loadBaseModel(model, { cacheFolder: join(folder, "cache") });
+  ({ manifest } = baseModel);
+  await coordinator.service.admin.registerModel(manifest);
+  workbench = openModelWorkbench({
+    baseModel,
+    cacheFolder: join(folder, "cache"),
+    engine: { engine: "onnxruntime-cpu", threads: 1 },
+  });
+});
+
+afterAll(async () => {
+  await workbench.close();
+  await coordinator.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+function specOf({ name, capabilities }: MethodDefinition, changes: Partial<RunSpecInput>): RunSpecInput {
+  const variant = capabilities.variants.includes("lora") ? "lora" : capabilities.variants[0];
+  return {
+    name,
+    model: { hash: manifest.hash },
+    task: { kind: "sequence-classification", labels: ["ham", "spam"], maxTokens: 16 },
+    adapter: { rank: 2, targetModules: ["query", "value"], variant: variant as "lora" },
+    method: { name },
+    rounds: 3,
+    cohort: { size: 3, quorum: 3 },
+    weighting: { kind: capabilities.weightings.includes("by-examples") ? "by-examples" : "uniform" },
+    training: { localSteps: 3, batchSize: 4, optimizer: { learningRate: 0.01 } },
+    ...changes,
+  };
+}
+
+const quietly = (): void => undefined;
+
+/** Trains a run to its end with clients that share one engine, and returns what the coordinator says of it. */
+async function federate(input: RunSpecInput) {
+  const { admin } = coordinator.service;
+  const { summary } = await admin.createRun(`key-${input.name}`, compileRunSpec(input));
+  const { runId } = summary;
+  const clients = members.slice(0, input.cohort.size).map((name, index) => {
+    const examples = Array.from({ length: 12 }, (_, row) => {
+      return { text: `${words[(row + index) % 4]!} ${row}`, label: (row + index) % 2 === 0 ? "spam" : "ham" };
+    });
+    return new FederatedClient({
+      coordinator: coordinator.address,
+      name,
+      baseModel: model,
+      stateFolder: join(folder, "states", runId, name),
+      data: { name, train: () => examples, evaluation: () => examples.slice(0, 4) },
+      trainer: { ...sharedTrainer(), close: () => Promise.resolve() },
+      baseModelHash: manifest.hash,
+      runId,
+      retry: { baseDelayMs: 20, maxDelayMs: 200 },
+    });
+  });
+  const declined: string[] = [];
+  await Promise.all(
+    clients.map(async (client) => {
+      for await (const event of client.run()) {
+        if (event.type === "declined") declined.push(`${event.code}: ${event.reason}`);
+      }
+      await client.close().catch(quietly);
+    }),
+  );
+  return { detail: await admin.getRun(runId), declined, runId };
+}
+
+function sharedTrainer() {
+  const { trainer } = workbench;
+  return {
+    train: trainer.train.bind(trainer),
+    evaluate: trainer.evaluate.bind(trainer),
+    ...(trainer.heldBaseDeltas && { heldBaseDeltas: trainer.heldBaseDeltas.bind(trainer) }),
+  };
+}
+
+/** What a method needs beside its name. */
+const needs: Readonly<Record<string, Partial<RunSpecInput>>> = {
+  krum: { cohort: { size: 5, quorum: 5 } },
+  "multi-krum": { cohort: { size: 5, quorum: 5 } },
+  bulyan: { cohort: { size: 7, quorum: 7 } },
+};
+
+describe("every method trains a real model over real gRPC", () => {
+  test.each([...builtinMethods.values()].map((definition) => [definition.name, definition] as const))(
+    "%s",
+    async (name, definition) => {
+      const { detail, declined } = await federate(specOf(definition, needs[name] ?? {}));
+
+      expect(declined).toEqual([]);
+      expect(detail.summary).toMatchObject({ state: "completed" });
+      expect(detail.rounds.map(({ accepted, planned }) => accepted === planned)).toEqual([true, true, true]);
+      for (const { evaluation, trainLoss, methodMetrics } of detail.rounds) {
+        expect(Number.isFinite(evaluation?.loss)).toBe(true);
+        expect(trainLoss === undefined || Number.isFinite(trainLoss)).toBe(true);
+        for (const value of Object.values(methodMetrics)) expect(Number.isFinite(value)).toBe(true);
+      }
+      expect(new Set(detail.rounds.map(({ adapterBlobId }) => adapterBlobId)).size).toBe(3);
+    },
+  );
+});
+
+/** Choices that go with several methods, each once with one that allows it. */
+const choices: readonly (readonly [string, string, Partial<RunSpecInput>])[] = [
+  ["FedProx", "fedavg", { training: { localSteps: 2, batchSize: 4, proximalMu: 0.1 } }],
+  [
+    "SCAFFOLD",
+    "fedavg",
+    {
+      training: { localSteps: 2, batchSize: 4, controlVariates: true, optimizer: { kind: "sgd", learningRate: 0.01 } },
+    },
+  ],
+  ["FedAdam", "fedex-lora", { serverOptimizer: { kind: "fedadam", learningRate: 0.01 } }],
+  ["int8 with error feedback", "fedavg", { codec: "int8:32" }],
+  ["top-k with error feedback", "ffa-lora", { codec: "topk:0.1" }],
+  ["rank-stabilised scaling", "fedsa-lora", { adapter: { rank: 2, targetModules: ["query"], rslora: true } }],
+  ["VeRA", "fedsa-lora", { adapter: { rank: 2, targetModules: ["query"], variant: "vera" } }],
+  [
+    "LoRA-SB's start",
+    "fed-sb",
+    { adapter: { rank: 2, targetModules: ["query"], variant: "latent", init: { kind: "gradient", examples: 8 } } },
+  ],
+  [
+    "EVA's start",
+    "ffa-lora",
+    { adapter: { rank: 2, targetModules: ["query"], init: { kind: "activation", examples: 8, iterations: 1 } } },
+  ],
+  [
+    "buffered rounds",
+    "ffa-lora",
+    { cohort: { size: 3, quorum: 1 }, policy: { kind: "buffered", bufferSize: 2, maxStaleness: 4 } },
+  ],
+];
+
+describe("choices of a run work on a real model over real gRPC", () => {
+  test.each(choices)("%s with %s", async (choice, method, changes) => {
+    const name = choice.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-");
+    const { detail, declined } = await federate({ ...specOf(builtinMethods.get(method)!, changes), name });
+
+    expect(declined).toEqual([]);
+    expect(detail.summary).toMatchObject({ state: "completed", rounds: 3 });
+    expect(new Set(detail.rounds.map(({ adapterBlobId }) => adapterBlobId)).size).toBe(3);
+    for (const { evaluation } of detail.rounds) expect(Number.isFinite(evaluation?.loss ?? 0)).toBe(true);
+  });
+});
