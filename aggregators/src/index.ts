@@ -39,6 +39,27 @@ export { adapterGroups } from "./primitive/adapter-groups.js";
 export type { AdapterGroup } from "./primitive/adapter-groups.js";
 export { ExactSum } from "./primitive/exact-sum.js";
 export { hashedTensors } from "./primitive/hashed-tensors.js";
-export { leadingBlock, leadingBlocks, tensorBytes } from "./primitive/method-parts.js";
-export { weightedMeanPass } from "./primitive/weighted-mean.js";
-export type { WeightedMean, WeightedMeanState } from "./primitive/weighted-mean.js";
+export { meanAggregation } from "./primitive/mean-aggregation.js";
+export type { MeanAggregationOptions } from "./primitive/mean-aggregation.js";
+export {
+  bytesPerRound,
+  deltaInstruction,
+  freshOnly,
+  frozen,
+  leadingBlock,
+  leadingBlocks,
+  personal,
+  projectLeading,
+  readOnly,
+  rolesOf,
+  shared,
+  staleAllowed,
+  tensorBytes,
+} from "./primitive/method-parts.js";
+export type { RoleFlags } from "./primitive/method-parts.js";
+export { ownerMeanPass } from "./primitive/owner-mean.js";
+export type { OwnerMeanState } from "./primitive/owner-mean.js";
+export { perUpdatePass } from "./primitive/per-update.js";
+export type { PerUpdate } from "./primitive/per-update.js";
+export { ratioMeanPass, weightedMeanPass } from "./primitive/weighted-mean.js";
+export type { RatioMeanOptions, RatioTerm, WeightedMean, WeightedMeanState } from "./primitive/weighted-mean.js";
