@@ -64,7 +64,13 @@ describe("a minimal spec", () => {
       method: { name: "fedavg", options: {} },
       rounds: 5,
       cohort: { size: 5, overSelection: 1, quorum: 3, seed: 0 },
-      deadlines: { enrolMs: 600_000, roundMs: 1_800_000, evaluationMs: 600_000, aggregationMs: 3_600_000, silenceMs: 120_000 },
+      deadlines: {
+        enrolMs: 600_000,
+        roundMs: 1_800_000,
+        evaluationMs: 600_000,
+        aggregationMs: 3_600_000,
+        silenceMs: 120_000,
+      },
       training: {
         localEpochs: 1,
         batchSize: 8,
@@ -248,8 +254,8 @@ describe("with the base model's manifest", () => {
     name: "bert.encoder.layer.0.attention.self.query",
     kind: "linear",
     layer: 0,
-    dIn: 4,
-    dOut: 4,
+    dIn: 16,
+    dOut: 16,
   } as const;
   const manifest: ModelManifest = {
     format: "fedlora-model/1",
@@ -276,6 +282,17 @@ describe("with the base model's manifest", () => {
       code: "target-modules-unmatched",
       message: expect.stringContaining("q_proj"),
     });
+  });
+
+  test("a rank above a module's smaller side is refused by the module's name, but for VeRA", () => {
+    const small = { ...manifest, modules: manifest.modules.map((each) => ({ ...each, dIn: 9, dOut: 4 })) };
+
+    expect(refusalOf(() => compileRunSpec(having("adapter.rank", 5), { manifest: small }))).toMatchObject({
+      code: "spec-invalid",
+      message: expect.stringMatching(/adapter\.rank: 5 .*"bert\.encoder\.layer\.0\.attention\.self\.query" \[4, 9\]/),
+    });
+    const vera = { ...minimal, adapter: { ...minimal.adapter, rank: 5, variant: "vera" } };
+    expect(compileRunSpec(vera, { manifest: small }).adapter.rank).toBe(5);
   });
 });
 

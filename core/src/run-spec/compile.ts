@@ -82,5 +82,14 @@ function checkAgainst(manifest: ModelManifest, spec: RunSpec): void {
       { details: { path: "model.hash" } },
     );
   }
-  resolveAdapter(spec.adapter, manifest, spec.task);
+  const { modules, variant } = resolveAdapter(spec.adapter, manifest, spec.task);
+  for (const { name, rank, dIn, dOut } of modules) {
+    // VeRA trains two vectors, so that a high rank costs little.
+    if (variant === "vera" || rank <= Math.min(dIn, dOut)) continue;
+    throw new FedLoraError(
+      "spec-invalid",
+      `adapter.rank: ${rank} is above the smaller side of "${name}" [${dOut}, ${dIn}]: at most ${Math.min(dIn, dOut)} adds anything; set adapter.rank or adapter.rankPattern`,
+      { details: { path: "adapter.rank", module: name } },
+    );
+  }
 }
