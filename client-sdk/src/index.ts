@@ -45,3 +45,8 @@ export { AdminClient } from "./admin/admin-client.js";
 export type { AdminClientOptions } from "./admin/admin-client.js";
 export type { EngineName, EngineOptions } from "./engine/engine.js";
 export { compileRun } from "./train/compile-run.js";
+// --- export
+export { OpenBaseDelta } from "./models/base-delta/base-delta.js";
+export type { DeltaFactors } from "./models/base-delta/base-delta.js";
+export { saveMergedModel } from "./models/base-delta/save-merged-model.js";
+export type { MergedModel, MergedModelRequest } from "./models/base-delta/save-merged-model.js";

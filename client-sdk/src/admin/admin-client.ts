@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import {
+  BlobHasher,
   blobIdOf,
   FedLoraError,
   type BaseModelHash,
@@ -8,7 +9,7 @@ import {
   type RunId,
   type RunSpec,
 } from "@fedlora/core";
-import { nodeSha256 } from "@fedlora/core/node";
+import { nodeSha256, writeFileAtomically } from "@fedlora/core/node";
 import {
   auditRecordFromWire,
   blobChunkFromWire,
@@ -134,6 +135,25 @@ export class AdminClient {
     const bytes = Buffer.concat(parts);
     if (blobIdOf(bytes, nodeSha256) === blobId) return bytes;
     throw new FedLoraError("blob-hash-mismatch", `the coordinator sent other bytes than blob ${blobId}`);
+  }
+
+  /**
+   * Writes a blob to a file, checked against its id; memory holds one chunk. The file appears whole or not at all.
+   *
+   * @throws FedLoraError `blob-hash-mismatch`, and the coordinator's
+   */
+  async saveBlob(blobId: BlobId, path: string, signal?: AbortSignal): Promise<void> {
+    const hasher = new BlobHasher(nodeSha256);
+    await writeFileAtomically(path, async (file) => {
+      for await (const chunk of streamed(this.#admin.getBlob({ blobId }), signal)) {
+        const { data } = blobChunkFromWire(chunk);
+        hasher.update(data);
+        await file.writeFile(data);
+      }
+      if (signal?.aborted === true) throw new FedLoraError("cancelled", "the download was cancelled");
+      if (hasher.finish().id === blobId) return;
+      throw new FedLoraError("blob-hash-mismatch", `the coordinator sent other bytes than blob ${blobId}`);
+    });
   }
 
   close(): void {

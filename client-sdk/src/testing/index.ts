@@ -9,3 +9,7 @@ export { serveFakeCoordinator } from "./serve-fake-coordinator.js";
 export type { ServedFake } from "./serve-fake-coordinator.js";
 export { describeTransport } from "./transport-contract.js";
 export type { TransportFixture } from "./transport-contract.js";
+export { changedWeights, deltaFiles, saveModelFolder } from "./changed-bases.js";
+export type { TinyKind } from "./changed-bases.js";
+export { dataOf, openTinyWorkbench, peftFolder, readPeftGolden, trainEverything } from "./tiny-models.js";
+export type { PeftGolden, TinyWorkbench } from "./tiny-models.js";

@@ -1,13 +1,12 @@
-import { type AdaptableModule, FedLoraError, type ModelManifest } from "@fedlora/core";
+import { FedLoraError, type ModelManifest } from "@fedlora/core";
 import { SafetensorsFile, writeFileAtomically } from "@fedlora/core/node";
 import { createHash } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
-import type { DeltaFactors, OpenBaseDelta } from "./base-delta.js";
+import type { OpenBaseDelta } from "./base-delta.js";
+import { changeModule } from "./module-changes.js";
 import { readExactly } from "./tensor-source.js";
 
 const pieceBytes = 1024 * 1024;
-/** Multiplications between two turns of the event loop: some 4 ms. */
-const pieceProducts = 2 * 1024 * 1024;
 
 export interface MergeRequest {
   /** Canonical weights file to start from. */
@@ -18,11 +17,6 @@ export interface MergeRequest {
   readonly manifest: Pick<ModelManifest, "modules">;
   readonly signal?: AbortSignal | undefined;
 }
-
-/** What one delta of one segment adds to a module. */
-type Change =
-  | ({ readonly kind: "factored" } & DeltaFactors)
-  | { readonly kind: "dense"; readonly delta: OpenBaseDelta; rows: Float32Array };
 
 /**
  * Writes a canonical weights file in which every module that a delta names counts with it: the same header, the same
@@ -63,7 +57,10 @@ export async function mergeBaseDeltas(request: MergeRequest): Promise<string> {
           );
         }
         await copy(input, position, place.offset, write);
-        await mergeModule(input, place.offset, module, await readChanges(module, segments), write);
+        await changeModule(module, segments, {
+          read: (values, first) => readExactly(input, bytesOf(values), place.offset + first * dIn * 4),
+          write: (values) => write(bytesOf(values)),
+        });
         position = place.offset + place.byteLength;
       }
       await copy(input, position, size, write);
@@ -88,69 +85,5 @@ async function copy(
   }
 }
 
-async function readChanges(
-  module: AdaptableModule,
-  segments: MergeRequest["segments"],
-): Promise<readonly (readonly Change[])[]> {
-  const read = async (delta: OpenBaseDelta): Promise<Change> =>
-    delta.ranks.get(module.name) === Number.POSITIVE_INFINITY
-      ? { kind: "dense", delta, rows: new Float32Array(0) }
-      : { kind: "factored", ...(await delta.factors(module)) };
-  return Promise.all(segments.map((segment) => Promise.all(segment.map(read))));
-}
-
-async function mergeModule(
-  input: FileHandle,
-  offset: number,
-  module: AdaptableModule,
-  segments: readonly (readonly Change[])[],
-  write: (bytes: Uint8Array) => Promise<void>,
-): Promise<void> {
-  const { name, dIn, dOut } = module;
-  const products = segments.flat().reduce((sum, change) => sum + (change.kind === "dense" ? 1 : change.rank), 1);
-  const blockRows = Math.max(1, Math.floor(Math.min(pieceBytes / 4, pieceProducts / products) / dIn));
-  const block = new Float32Array(Math.min(blockRows, dOut) * dIn);
-  const sums = new Float64Array(dIn);
-  for (let first = 0; first < dOut; first += blockRows) {
-    const count = Math.min(blockRows, dOut - first);
-    const values = block.subarray(0, count * dIn);
-    const bytes = new Uint8Array(values.buffer, 0, values.byteLength);
-    await readExactly(input, bytes, offset + first * dIn * 4);
-    for (const change of segments.flat()) {
-      if (change.kind === "dense") change.rows = await change.delta.denseRows(module, first, count);
-    }
-    for (let row = 0; row < count; row++) {
-      const weights = values.subarray(row * dIn, (row + 1) * dIn);
-      sums.set(weights);
-      for (const segment of segments) {
-        for (const change of segment) addRow(sums, change, first + row, row);
-        for (let column = 0; column < dIn; column++) sums[column] = Math.fround(sums[column] ?? 0);
-      }
-      weights.set(sums);
-      if (!Number.isFinite(sums.reduce((total, value) => total + value, 0))) {
-        throw new FedLoraError("adapter-invalid", `base deltas make row ${first + row} of "${name}" not finite`, {
-          details: { module: name },
-        });
-      }
-    }
-    await write(bytes);
-  }
-}
-
-/** @param row of the matrix; `blockRow` of the block that is held of a dense change */
-function addRow(sums: Float64Array, change: Change, row: number, blockRow: number): void {
-  const dIn = sums.length;
-  if (change.kind === "dense") {
-    for (let column = 0; column < dIn; column++) {
-      sums[column] = (sums[column] ?? 0) + (change.rows[blockRow * dIn + column] ?? 0);
-    }
-    return;
-  }
-  const { rank, a, b } = change;
-  for (let k = 0; k < rank; k++) {
-    const factor = b[row * rank + k] ?? 0;
-    for (let column = 0; column < dIn; column++) {
-      sums[column] = (sums[column] ?? 0) + factor * (a[k * dIn + column] ?? 0);
-    }
-  }
-}
+const bytesOf = (values: Float32Array<ArrayBuffer>): Uint8Array =>
+  new Uint8Array(values.buffer, values.byteOffset, values.byteLength);

@@ -54,8 +54,12 @@ async function isIntact(path: string, checkPath: string): Promise<boolean> {
   }
 }
 
-/** F32 bytes of a stored tensor, read in pieces and compared with its hash on the way. */
-async function readWidened(
+/**
+ * F32 bytes of a stored tensor, read in pieces and compared with its hash on the way.
+ *
+ * @throws FedLoraError `model-hash-mismatch` where the file changed since it was hashed
+ */
+export async function readWidened(
   tensor: CanonicalTensor | undefined,
   name: string,
   expectedHash: string | undefined,
