@@ -2,6 +2,8 @@ import { FedLoraError } from "@fedlora/core";
 import { z } from "zod";
 import { builtinMethods } from "./builtin.js";
 import { assertCombination, requestOf } from "./capabilities.js";
+import { initialisationOf } from "./init/initialisation-of.js";
+import { withInitialisation } from "./init/with-initialisation.js";
 import type { Method, MethodRun } from "./method.js";
 import { findMethod } from "./registry.js";
 import type { MethodRegistry } from "./registry.js";
@@ -9,7 +11,8 @@ import { withClientOptions } from "./wrapper/client-options.js";
 import { withServerOptimizer } from "./wrapper/server-optimizer.js";
 
 /**
- * The method of a run, with its options validated and the combination checked.
+ * The method of a run, with its options validated and the combination checked, its client options, server optimizer and
+ * the initialisation of the adapter wrapped around it.
  *
  * @throws FedLoraError `method-unknown`, `method-options-invalid`, `spec-combination-refused`
  */
@@ -24,5 +27,6 @@ export function compileMethod(run: MethodRun, registry: MethodRegistry = builtin
   }
   assertCombination(definition, requestOf(run.spec));
   const method = definition.create(parsed.data, run);
-  return withServerOptimizer(withClientOptions(method, run), run.spec.serverOptimizer);
+  const wrapped = withServerOptimizer(withClientOptions(method, run), run.spec.serverOptimizer);
+  return withInitialisation(wrapped, initialisationOf(run), run);
 }

@@ -48,6 +48,7 @@ export {
 } from "./adapter/lora-config.js";
 export type { ResolvedAdapter, ResolvedHead, ResolvedModule } from "./adapter/lora-config.js";
 export { initialAdapter } from "./adapter/initial-adapter.js";
+export { orthonormalizeRows } from "./math/orthonormal-rows.js";
 export { plainLora } from "./adapter/plain-lora.js";
 export { fromPeftConfig, toPeftConfig } from "./adapter/peft-config.js";
 export { fromPeftFiles, toPeftFiles } from "./adapter/peft-format.js";
