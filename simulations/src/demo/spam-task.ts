@@ -20,7 +20,8 @@ export function miniLmFolder(): string {
 
 /**
  * The spam filter as a run: rank 8 on query and value, a classification head, few steps of 8 mails a round. The learning
- * rate is high because five rounds are few, and falls to nothing over them so that the last round is a calm one.
+ * rate is high because five rounds are few, and falls to nothing over them so that the last round is a calm one. Steps,
+ * rate and the split into mailboxes were chosen on seeds from 10 up, so that seeds 0 to 2 of the benchmark are a test.
  */
 export function spamRunSpec(options: {
   readonly modelHash: BaseModelHash;
