@@ -116,6 +116,17 @@ export function describeAggregation(fixture: RoundFixture, title: string): void 
       });
     }
 
+    if (capabilities.exact && holds("own-adapter")) {
+      test("gives the mean of the clients' effective weights", () => {
+        fc.assert(
+          fc.property(fixture.globals(), fixture.clients(2, ordinary, [undefined]), (global, list) => {
+            expectClose(fixture.effective(fixture.run(global, list)), fixture.meanOfModels(global, list), tolerance);
+          }),
+          { numRuns: 20 },
+        );
+      });
+    }
+
     if (holds("zero-updates")) {
       test("leaves the adapter as it is when all updates are zero", () => {
         fc.assert(

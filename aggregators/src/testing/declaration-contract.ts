@@ -1,5 +1,5 @@
 import { canonicalLayout, codecFamilies, codecOf, elementCount, itemSize, layoutOf } from "@fedlora/core";
-import type { TensorLayout } from "@fedlora/core";
+import type { RunSpecInput, TensorLayout } from "@fedlora/core";
 import { describe, expect, test } from "vitest";
 import type { RoundFixture } from "./round-fixture.js";
 
@@ -22,6 +22,28 @@ export function describeDeclaration(fixture: RoundFixture, title: string): void 
       expect(() => fixture.compile({ method: withUnknown })).toThrow(
         expect.objectContaining({ code: "method-options-invalid", message: expect.stringContaining("noSuchOption") }),
       );
+    });
+
+    test("what it does not declare is refused when the run is created", () => {
+      const adapter = { rank: 2, targetModules: ["query"], ...row.spec?.adapter };
+      const asked: readonly (readonly [boolean, Partial<RunSpecInput>])[] = [
+        [capabilities.ranks !== "equal", { rankPlan: { kind: "capability" } }],
+        [capabilities.toleratesStale, { policy: { kind: "buffered", bufferSize: 2 } }],
+        [capabilities.serverOptimizers, { serverOptimizer: { kind: "fedadam" } }],
+        [capabilities.weightings.includes("by-examples"), { weighting: { kind: "by-examples" } }],
+        [capabilities.weightings.includes("uniform"), { weighting: { kind: "uniform" } }],
+        [capabilities.variants.includes("lora"), { adapter: { ...adapter, variant: "lora", rslora: false } }],
+        [capabilities.variants.includes("rslora"), { adapter: { ...adapter, variant: "lora", rslora: true } }],
+        [capabilities.variants.includes("latent"), { adapter: { ...adapter, variant: "latent" } }],
+        [capabilities.variants.includes("vera"), { adapter: { ...adapter, variant: "vera" } }],
+        ...codecs.map((name) => [capabilities.codecs.includes(codecOf(name).family), { codec: name }] as const),
+      ];
+      for (const [isDeclared, spec] of asked) {
+        if (isDeclared) continue;
+        expect(() => fixture.compile(spec), JSON.stringify(spec)).toThrow(
+          expect.objectContaining({ code: "spec-combination-refused" }),
+        );
+      }
     });
 
     test("roles name every tensor of the adapter at full rank, control variates beside them", () => {

@@ -11,7 +11,7 @@ import type {
   UpdateView,
 } from "../method.js";
 import { createMethodRegistry } from "../registry.js";
-import { deltaOf, denseState, modulesOf, plus, productOf, times } from "./dense.js";
+import { deltaOf, denseState, modulesOf, plus, productOf, times, weightedMean } from "./dense.js";
 import type { Dense, DenseState } from "./dense.js";
 import { aggregateInMemory, memoryUpdate, MemorySink, testSpec } from "./memory.js";
 import type { InMemoryOptions } from "./memory.js";
@@ -189,6 +189,21 @@ export class RoundFixture {
       return [name, fromFloat32(updateForm === "value" ? values : moved, shape)] as const;
     });
     return toStateDict([...global, ...changed]);
+  }
+
+  /** The mean, by weight, of the effective weights and heads of full-rank clients after training. */
+  meanOfModels(global: StateDict, clients: readonly SampleClient[]): DenseState {
+    const models = clients.map((client) => ({
+      weight: client.weight,
+      model: this.effective({ global: this.ownAdapter(global, client), delta: new Map() }),
+    }));
+    const names = [...(models[0]?.model.keys() ?? [])];
+    return new Map(
+      names.map((name) => [
+        name,
+        weightedMean(models.map(({ weight, model }) => ({ weight, matrix: model.get(name)! }))),
+      ]),
+    );
   }
 
   encoded(layout: TensorLayout, codec: string): TensorLayout {
