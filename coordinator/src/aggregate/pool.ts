@@ -1,7 +1,6 @@
-import { createRequire } from "node:module";
-import { pathToFileURL } from "node:url";
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { FedLoraError } from "@fedlora/core";
+import { startThread } from "@fedlora/core/node";
 import type { AggregationJob, AggregationOutcome, AggregationRunner } from "./aggregation.js";
 import { fromErrorValue } from "./worker-messages.js";
 import type { WorkerAnswer } from "./worker-messages.js";
@@ -135,20 +134,8 @@ export class AggregationPool implements AggregationRunner {
 
 const cancelled = (): FedLoraError => new FedLoraError("cancelled", "the aggregation was cancelled");
 
-/** Built, this file and the worker's are .js; from sources the thread needs tsx and the workspaces' source condition. */
 function startWorker(maxHeapMb: number): Worker {
   // Views of tensors are short-lived: a larger young generation would only hold more of them before they are collected.
   const resourceLimits = { maxOldGenerationSizeMb: maxHeapMb, maxYoungGenerationSizeMb: 6 };
-  if (!import.meta.url.endsWith(".ts")) {
-    return new Worker(new URL("./worker.js", import.meta.url), { resourceLimits });
-  }
-  // Node 20 does not take tsx as --import of a thread, so the thread registers it and then imports the program. The
-  // resolver for require finds tsx's CommonJS build; its module build lies beside it.
-  const api = createRequire(import.meta.url)
-    .resolve("tsx/esm/api")
-    .replace(/\.cjs$/, ".mjs");
-  const tsx = pathToFileURL(api).href;
-  const program = new URL("./worker.ts", import.meta.url).href;
-  const source = `import(${JSON.stringify(tsx)}).then(({ register }) => { register(); return import(${JSON.stringify(program)}); });`;
-  return new Worker(source, { eval: true, execArgv: ["--conditions=@fedlora/source"], resourceLimits });
+  return startThread(new URL("./worker", import.meta.url), resourceLimits);
 }

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { startThread } from "../runtime/start-thread.js";
+import { startThread } from "@fedlora/core/node";
 import { GoldenModel } from "../testing/golden-model.js";
 import { readWeightPlaces } from "../weight-places.js";
 import { compileArtifact } from "./compile-artifact.js";

@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import type { Worker } from "node:worker_threads";
 import { FedLoraError } from "@fedlora/core";
+import { startThread } from "@fedlora/core/node";
 import type { ArtifactRef } from "../artifact.js";
 import { fromWireError } from "../runtime/protocol.js";
-import { startThread } from "../runtime/start-thread.js";
 import { artifactKey, findArtifact } from "./artifact-cache.js";
 import type { CompileRequest } from "./compile-artifact.js";
 import type { CompilerAnswer } from "./compiler-program.js";
