@@ -19,6 +19,7 @@ import {
   type UpdateReceipt,
 } from "@fedlora/core";
 import { nodeSha256 } from "@fedlora/core/node";
+import { noCapability } from "@fedlora/proto";
 import { manifest, type RealCoordinator } from "./real-coordinator.js";
 
 const never = new AbortController().signal;
@@ -136,14 +137,4 @@ async function* stream(chunks: readonly BlobChunk[]): AsyncGenerator<BlobChunk> 
 }
 
 const metrics: UpdateMetrics = { numExamples: 10, numSteps: 1, trainLoss: 0.5, evaluation: undefined, trainMs: 1 };
-const capability = {
-  memoryBytes: undefined,
-  stepMs: undefined,
-  uploadBytesPerSecond: undefined,
-  engine: "none",
-  engineFingerprint: "",
-  directives: [],
-  codecs: ["f32"],
-  maxRank: undefined,
-  measurements: {},
-};
+const capability = { ...noCapability, engine: "none", codecs: ["f32"] };

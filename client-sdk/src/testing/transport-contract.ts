@@ -10,6 +10,7 @@ import {
   type RoundPlan,
   type UpdateMetrics,
 } from "@fedlora/core";
+import { noCapability } from "@fedlora/proto";
 import { afterEach, describe, expect, test } from "vitest";
 import { createEphemeralIdentity, type Identity } from "../identity.js";
 import type { BlobChunk, ClientCapabilityReport, PollAnswer, Transport } from "../transport/transport.js";
@@ -28,17 +29,7 @@ export interface TransportFixture {
 
 const signal = new AbortController().signal;
 const metrics: UpdateMetrics = { numExamples: 3, numSteps: 2, trainLoss: 0.5, evaluation: undefined, trainMs: 1 };
-const capability: ClientCapabilityReport = {
-  memoryBytes: undefined,
-  stepMs: undefined,
-  uploadBytesPerSecond: undefined,
-  engine: "none",
-  engineFingerprint: "",
-  directives: [],
-  codecs: ["f32"],
-  maxRank: undefined,
-  measurements: {},
-};
+const capability: ClientCapabilityReport = { ...noCapability, engine: "none", codecs: ["f32"] };
 
 const refOf = (bytes: Uint8Array): { id: BlobId; size: number } => ({ id: blobIdOf(bytes), size: bytes.byteLength });
 
