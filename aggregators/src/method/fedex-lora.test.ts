@@ -52,7 +52,7 @@ describe("golden values of fixture F1", () => {
       [0, 1],
     ]);
     expect(result.baseDelta).toBeUndefined();
-    expect(productMethod(f1).exports(result.state)).toEqual(["peft", "merged"]);
+    expect(productMethod(f1).exports(result.state)).toEqual(["peft", "truncated", "merged"]);
   });
 
   test("G13: clients that agree have a residual of zero", () => {
@@ -161,9 +161,9 @@ test("an edited base is remembered, and never exports as a plain adapter", () =>
   const method = productMethod(f1);
   const { result } = productRound(f1, f1Clients, { baseVersion: 3 });
   expect(result.baseDelta).toEqual({ fromVersion: 3, toVersion: 4 });
-  expect(method.exports(result.state)).toEqual(["merged", "truncated"]);
+  expect(method.exports(result.state)).toEqual(["stacked", "truncated", "merged"]);
   const next = productRound(f1, [f1Clients[0]!], { state: result.state });
-  expect(method.exports(next.result.state)).toEqual(["merged", "truncated"]);
+  expect(method.exports(next.result.state)).toEqual(["stacked", "truncated", "merged"]);
 });
 
 test("the bytes of a base delta follow the closed form (m - 1) r (dIn + dOut), at most dIn dOut", () => {

@@ -116,7 +116,8 @@ function createFedEx(options: FedExOptions, run: MethodRun): Method {
       const plans = plansOf(options, groups, residualTerms(contributors, steps));
       return tensorBytes(deltaLayout(plans));
     },
-    exports: ({ values }) => (values["editedBase"] === true ? ["merged", "truncated"] : ["peft", "merged"]),
+    exports: ({ values }) =>
+      values["editedBase"] === true ? ["stacked", "truncated", "merged"] : ["peft", "truncated", "merged"],
     bias: { kind: "none", why: "the residual in the base weights makes the aggregate exact" },
   };
 }

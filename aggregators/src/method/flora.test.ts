@@ -93,8 +93,8 @@ test("the base is edited, so a plain adapter is not exported", () => {
   const { result } = productRound(f1, f1Clients, { baseVersion: 1 });
   expect(result.baseDelta).toEqual({ fromVersion: 1, toVersion: 2 });
   const method = productMethod(f1);
-  expect(method.exports(result.state)).toEqual(["merged", "truncated"]);
-  expect(method.exports(method.initialState())).toEqual(["peft", "merged"]);
+  expect(method.exports(result.state)).toEqual(["stacked", "truncated", "merged"]);
+  expect(method.exports(method.initialState())).toEqual(["peft", "truncated", "merged"]);
 });
 
 test("the bytes of a base delta follow the closed form m r (dIn + dOut), or dIn dOut where that is less", () => {

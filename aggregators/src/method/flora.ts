@@ -102,7 +102,8 @@ function createFLora(options: FLoraOptions, run: MethodRun): Method {
           ),
         ),
       ),
-    exports: ({ values }) => (values["editedBase"] === true ? ["merged", "truncated"] : ["peft", "merged"]),
+    exports: ({ values }) =>
+      values["editedBase"] === true ? ["stacked", "truncated", "merged"] : ["peft", "truncated", "merged"],
     bias: { kind: "none", why: "the stack is the weighted sum of the clients' products" },
   };
 }

@@ -15,6 +15,7 @@ import type { BaseModelHash, ModelManifest, RunId, RunSpec, StateDict } from "@f
 import type { AdminService, RunDetail, RunEventRecord, RunSummary } from "../service.js";
 import type { CoordinatorCore } from "./coordinator-core.js";
 import { decideResume, decideStop } from "./decide-round.js";
+import { assertExportForm } from "./export-forms.js";
 import { loadMethodState, readBlob } from "./plan-factory.js";
 import { createRunContext } from "./run-context.js";
 import type { RunDriver } from "./run-driver.js";
@@ -102,7 +103,7 @@ export class CoordinatorAdminService implements AdminService {
       throw new FedLoraError("export-refused", message, { details: { runId, round: String(wanted) } });
     }
     const methodState = await loadMethodState(this.#core.storage.blobs, context, state);
-    assertForm(runId, form === "" ? "peft" : form, record, context.method.exports(methodState));
+    assertExportForm(runId, form === "" ? "peft" : form, record.baseVersion, context.method, methodState);
     const { spec, adapter, manifest, method } = context;
     const plainSpec = { ...spec.adapter, variant: "lora" as const };
     const adapterConfig = { ...toPeftConfig(plainSpec, { ...adapter, variant: "lora" }, spec.task, manifest.name) };
@@ -179,17 +180,6 @@ export class CoordinatorAdminService implements AdminService {
   #assertKnown(runId: RunId): void {
     if (!this.#core.unavailable.has(runId)) this.#core.run(runId);
   }
-}
-
-function assertForm(runId: RunId, form: string, { baseVersion }: RoundRecord, forms: readonly string[]): void {
-  const allowed = baseVersion > 0 ? forms.filter((each) => each !== "peft") : forms;
-  if (allowed.includes(form)) return;
-  const changed = form === "peft" && baseVersion > 0;
-  const why = changed
-    ? "its base weights were changed: a plain adapter on the original base would be another model"
-    : "its method does not allow it";
-  const message = `run ${runId} cannot be exported as "${form}": ${why}; allowed: ${allowed.join(", ") || "nothing"}`;
-  throw new FedLoraError("export-refused", message, { details: { form } });
 }
 
 function detailOf({ state, note }: RunDriver): RunDetail {
