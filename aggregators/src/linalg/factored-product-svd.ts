@@ -2,14 +2,19 @@ import { columnMatrix } from "./column-matrix.js";
 import type { ColumnMatrix } from "./column-matrix.js";
 import { HouseholderQr } from "./householder-qr.js";
 import { smallSvd } from "./small-svd.js";
+import { subspaceSvd } from "./subspace-svd.js";
 
 export interface TruncatedSvd {
   /** [left.rows, k]; the entry of largest magnitude in each column is positive (the first of equals). */
   readonly u: ColumnMatrix;
-  /** All singular values that the factors allow, min(left.rows, right.rows, left.columns) of them, descending. */
+  /** At least k singular values, descending. */
   readonly s: Float64Array;
   /** [right.rows, k] */
   readonly v: ColumnMatrix;
+  /** Frobenius norm of the product. */
+  readonly norm: number;
+  /** Frobenius norm of what the k triplets leave out. */
+  readonly leftOut: number;
 }
 
 /**
@@ -21,20 +26,38 @@ export interface TruncatedSvd {
  *
  * @param left [dOut, n] and
  * @param right [dIn, n], both by columns; both are overwritten
+ * @param largestCore cores up to this size are decomposed in full, at a cost of about 40 size^3 operations; above it
+ *   subspace iteration finds the leading triplets, where they are few enough for that to pay
  */
-export function factoredProductSvd(left: ColumnMatrix, right: ColumnMatrix, rank: number): TruncatedSvd {
-  const leftQr = new HouseholderQr(left);
-  const rightQr = new HouseholderQr(right);
-  const core = smallSvd(upperProduct(leftQr.r(), rightQr.r()));
-  const k = Math.min(rank, core.s.length);
-  const u = leftQr.applyQ(firstColumns(core.u, k));
-  const v = rightQr.applyQ(firstColumns(core.v, k));
-  for (let j = 0; j < k; j++) {
+export function factoredProductSvd(
+  left: ColumnMatrix,
+  right: ColumnMatrix,
+  rank: number,
+  largestCore = 512,
+): TruncatedSvd {
+  const size = Math.min(left.rows, right.rows, left.columns);
+  const found = size > largestCore && 8 * rank < size ? subspaceSvd(left, right, rank) : coreSvd(left, right, rank);
+  const { u, v } = found;
+  for (let j = 0; j < u.columns; j++) {
     if (largestEntry(u, j) >= 0) continue;
     negateColumn(u, j);
     negateColumn(v, j);
   }
-  return { u, s: core.s, v };
+  return found;
+}
+
+function coreSvd(left: ColumnMatrix, right: ColumnMatrix, rank: number): TruncatedSvd {
+  const leftQr = new HouseholderQr(left);
+  const rightQr = new HouseholderQr(right);
+  const { u, s, v } = smallSvd(upperProduct(leftQr.r(), rightQr.r()));
+  const k = Math.min(rank, s.length);
+  return {
+    u: leftQr.applyQ(firstColumns(u, k)),
+    s,
+    v: rightQr.applyQ(firstColumns(v, k)),
+    norm: tailNorm(s, 0),
+    leftOut: tailNorm(s, k),
+  };
 }
 
 /** sqrt(sum over i >= from of s_i^2), smallest first. */

@@ -1,12 +1,14 @@
 import fc from "fast-check";
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { numbers } from "../testing/product-round.js";
 import { columnMatrix, crossGram, gram, multiply, squaredNorm, transposed } from "./column-matrix.js";
 import type { ColumnMatrix } from "./column-matrix.js";
 import { factoredProductSvd, tailNorm } from "./factored-product-svd.js";
 import { HouseholderQr } from "./householder-qr.js";
 import { ridgeSolve } from "./ridge-solve.js";
 import { smallSvd } from "./small-svd.js";
+import { subspaceSvd } from "./subspace-svd.js";
 
 interface ProductCase {
   readonly name: string;
@@ -143,6 +145,40 @@ describe("the decomposition of a factored product", () => {
         for (let i = 0; i < got.rows; i++) expect(got.values[j * got.rows + i]).toBeCloseTo(expected[i]![j]!, 8);
       }
     }
+  });
+
+  test.each(golden.products)("subspace iteration finds the same: $name", (row) => {
+    const left = fromRows(row.left);
+    const right = transposed(fromRows(row.right));
+    const { u, s, v, norm, leftOut } = subspaceSvd(left, right, row.rank);
+    expectClose(multiply(scaledColumns(u, s), transposed(v)), fromRows(row.truncated), 1e-10);
+    const largest = row.singularValues[0]!;
+    expect(norm).toBeCloseTo(Math.sqrt(row.singularValues.reduce((sum, x) => sum + x * x, 0)), 10);
+    expect(Math.abs(leftOut - row.tail)).toBeLessThan(2e-8 * norm + 1e-12 * largest);
+    expect(left).toEqual(fromRows(row.left));
+  });
+
+  test("is the best approximation to the last digits that count, where the core is too large for the full one", () => {
+    const [dOut, dIn, n, rank] = [70, 60, 50, 3];
+    // Singular values fall slowly, and the directions are random.
+    const left = columnMatrix(dOut, n, Float64Array.from(numbers(dOut * n, 1)));
+    const right = columnMatrix(
+      dIn,
+      n,
+      Float64Array.from(numbers(dIn * n, 2), (x, at) => x / (1 + Math.floor(at / dIn)) ** 0.5),
+    );
+    const full = smallSvd(multiply(left, transposed(right)));
+
+    const { u, s, v, norm, leftOut } = factoredProductSvd(copyOf(left), copyOf(right), rank, 30);
+
+    expect(s.length).toBeLessThan(n);
+    expect(norm / tailNorm(full.s, 0)).toBeCloseTo(1, 12);
+    const approximation = multiply(scaledColumns(u, s), transposed(v));
+    const difference = multiply(left, transposed(right));
+    approximation.values.forEach((value, i) => (difference.values[i] = difference.values[i]! - value));
+    const least = tailNorm(full.s, rank);
+    expect(Math.sqrt(squaredNorm(difference)) / least - 1).toBeLessThan(1e-9);
+    expect(leftOut / least).toBeCloseTo(1, 9);
   });
 
   test("keeps relative accuracy in small singular values that the factors hold", () => {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { factoredProductSvd, tailNorm } from "../linalg/factored-product-svd.js";
+import { factoredProductSvd } from "../linalg/factored-product-svd.js";
 import type {
   Aggregation,
   AggregationInput,
@@ -196,11 +196,11 @@ function writeResidual({
   if (options.truncate === undefined || rank >= left.columns) {
     return { isFinite: writeFactors(input.sink, module, left, right, scaling), leftOut: 0 };
   }
-  const { u, s, v } = factoredProductSvd(left, right, rank);
+  const { u, s, v, leftOut } = factoredProductSvd(left, right, rank);
   for (let j = 0; j < u.columns; j++) {
     for (let i = j * u.rows; i < (j + 1) * u.rows; i++) u.values[i] = (u.values[i] ?? 0) * (s[j] ?? 0);
   }
-  return { isFinite: writeFactors(input.sink, module, u, v, scaling), leftOut: (scaling * tailNorm(s, rank)) ** 2 };
+  return { isFinite: writeFactors(input.sink, module, u, v, scaling), leftOut: (scaling * leftOut) ** 2 };
 }
 
 function finish(

@@ -1,6 +1,6 @@
 import { moduleOfTensor } from "@fedlora/core";
 import { z } from "zod";
-import { factoredProductSvd, tailNorm } from "../linalg/factored-product-svd.js";
+import { factoredProductSvd } from "../linalg/factored-product-svd.js";
 import type { TruncatedSvd } from "../linalg/factored-product-svd.js";
 import type {
   AggregationInput,
@@ -113,8 +113,8 @@ function decompose(terms: readonly ProductTerm[], specs: FactorSpecs, from: Fact
   const svd = factoredProductSvd(left, right, rank);
   return {
     factors: toFactors(svd, specs, from),
-    square: tailNorm(svd.s, 0) ** 2,
-    leftOut: tailNorm(svd.s, rank) ** 2,
+    square: svd.norm ** 2,
+    leftOut: svd.leftOut ** 2,
   };
 }
 
