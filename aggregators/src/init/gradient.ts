@@ -9,12 +9,12 @@ import { weightedMeanPass } from "../primitive/weighted-mean.js";
 import type { WeightedMean } from "../primitive/weighted-mean.js";
 import type { AdapterInitialisation } from "./adapter-initialisation.js";
 import { firstStep } from "./first-step.js";
-import type { FirstStep } from "./first-step.js";
 import { startSeeded } from "./seeded.js";
 import { sketchedMatrix } from "./sketched-matrix.js";
 import type { SketchedMatrix } from "./sketched-matrix.js";
 import { sketchRoles, sketchedModules, sketchGroups } from "./sketched-modules.js";
 import type { SketchedModule } from "./sketched-modules.js";
+import type { SubspaceSvd } from "./subspace-svd.js";
 
 /** What float32 leaves of orthonormal factors. */
 const maxOrthonormalityError = 1e-5;
@@ -108,7 +108,7 @@ function testMatrix(key: RandomKey, { name, shape }: TensorSpec): Tensor {
 interface ModuleStart {
   readonly module: SketchedModule;
   readonly gradient: SketchedMatrix;
-  readonly step: FirstStep;
+  readonly step: SubspaceSvd;
 }
 
 function startOf(
