@@ -1,7 +1,6 @@
 import { moduleOfTensor } from "@fedlora/core";
 import { z } from "zod";
 import { factoredProductSvd } from "../linalg/factored-product-svd.js";
-import type { TruncatedSvd } from "../linalg/factored-product-svd.js";
 import type {
   AggregationInput,
   AggregationResult,
@@ -25,6 +24,7 @@ import { factorGroups, factorSizes, factorValues, productTermsPass, stackTerms }
 import type { FactorSpecs, FactorValues, ProductTerm } from "../primitive/product-terms.js";
 import { replaceFactors } from "../primitive/replace-factors.js";
 import { collectRoster, rosterPasses } from "../primitive/roster.js";
+import { svdFactors } from "../primitive/svd-factors.js";
 
 const optionsSchema = z.strictObject({});
 
@@ -103,34 +103,16 @@ function createFlexLora(run: MethodRun): Method {
   };
 }
 
-/** Singular values below this share of the largest are what rounding leaves of zero. */
-const roundingShare = 2 ** -46;
-
 function decompose(terms: readonly ProductTerm[], specs: FactorSpecs, from: FactorValues): Decomposed | undefined {
   if (terms.length === 0) return undefined;
   const { rank } = factorSizes(specs);
   const { left, right } = stackTerms(terms, specs, from);
   const svd = factoredProductSvd(left, right, rank);
   return {
-    factors: toFactors(svd, specs, from),
+    factors: svdFactors(svd, specs, from),
     square: svd.norm ** 2,
     leftOut: svd.leftOut ** 2,
   };
-}
-
-/** B = U S and A = V^T in float32, row-major. */
-function toFactors({ u, s, v }: TruncatedSvd, specs: FactorSpecs, from: FactorValues): FactorValues {
-  const { rank, dIn, dOut } = factorSizes(specs);
-  const a = from.a.slice();
-  const b = new Float32Array(dOut * rank);
-  const least = (s[0] ?? 0) * roundingShare;
-  for (let q = 0; q < u.columns; q++) {
-    const size = s[q] ?? 0;
-    if (size <= least) break;
-    a.set(v.values.subarray(q * dIn, (q + 1) * dIn), q * dIn);
-    for (let i = 0; i < dOut; i++) b[i * rank + q] = size * (u.values[q * dOut + i] ?? 0);
-  }
-  return { a, b };
 }
 
 function finish(sealed: SealedPasses, run: MethodRun, input: AggregationInput): AggregationResult {

@@ -93,8 +93,15 @@ function decomposed(samples: readonly Sample[], specs: FactorSpecs, from: Factor
   );
   const svd = factoredProductSvd(left, right, rank);
   return {
-    tensors: svdFactors(svd, specs, from),
+    tensors: factorTensors(svdFactors(svd, specs, from), specs),
     square: tailNorm(svd.s, 0) ** 2,
     leftOut: tailNorm(svd.s, rank) ** 2,
   };
+}
+
+export function factorTensors({ a, b }: FactorValues, specs: FactorSpecs): StateDict {
+  return new Map([
+    [specs.a.name, fromFloat32(a, specs.a.shape)],
+    [specs.b.name, fromFloat32(b, specs.b.shape)],
+  ]);
 }

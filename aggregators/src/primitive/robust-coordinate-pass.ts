@@ -4,6 +4,7 @@ import type { Aggregation, AggregationPass } from "../method.js";
 import type { AdapterGroup } from "./adapter-groups.js";
 import { tensorOf } from "./method-parts.js";
 import { factorSizes, factorValues } from "./product-terms.js";
+import { factorTensors } from "./robust-combine.js";
 import type { Combined } from "./robust-combine.js";
 import type { CoordinateRule } from "./robust-coordinates.js";
 import { factorPoints } from "./robust-geometry.js";
@@ -45,7 +46,7 @@ function coordinatePass(
       const [, ...points] = factorPoints(samples, factors, from);
       const key = deriveKey(randomKey(spec.training.seed), "robust-product", round, group.name);
       const { svd, square, leftOut } = coordinateProduct(points, rule, factorSizes(factors).rank, key);
-      return { contributors, tensors: svdFactors(svd, factors, from), square, leftOut };
+      return { contributors, tensors: factorTensors(svdFactors(svd, factors, from), factors), square, leftOut };
     },
   });
 }

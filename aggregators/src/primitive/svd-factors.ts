@@ -1,5 +1,3 @@
-import { fromFloat32 } from "@fedlora/core";
-import type { StateDict } from "@fedlora/core";
 import type { TruncatedSvd } from "../linalg/factored-product-svd.js";
 import { factorSizes } from "./product-terms.js";
 import type { FactorSpecs, FactorValues } from "./product-terms.js";
@@ -8,10 +6,10 @@ import type { FactorSpecs, FactorValues } from "./product-terms.js";
 const roundingShare = 2 ** -46;
 
 /**
- * B = U S and A = V^T at the module's rank, F32. Directions that the product does not have keep the old rows of A, with a
+ * B = U S and A = V^T at the module's rank, float32, row-major. Directions that the product does not have keep the old rows of A, with a
  * zero column of B: they can be trained.
  */
-export function svdFactors({ u, s, v }: TruncatedSvd, specs: FactorSpecs, from: FactorValues): StateDict {
+export function svdFactors({ u, s, v }: TruncatedSvd, specs: FactorSpecs, from: FactorValues): FactorValues {
   const { rank, dIn, dOut } = factorSizes(specs);
   const a = from.a.slice();
   const b = new Float32Array(dOut * rank);
@@ -22,8 +20,5 @@ export function svdFactors({ u, s, v }: TruncatedSvd, specs: FactorSpecs, from: 
     a.set(v.values.subarray(q * dIn, (q + 1) * dIn), q * dIn);
     for (let i = 0; i < dOut; i++) b[i * rank + q] = size * (u.values[q * dOut + i] ?? 0);
   }
-  return new Map([
-    [specs.a.name, fromFloat32(a, specs.a.shape)],
-    [specs.b.name, fromFloat32(b, specs.b.shape)],
-  ]);
+  return { a, b };
 }

@@ -1,4 +1,5 @@
 import {
+  canonicalLayout,
   clientControlName,
   compareNames,
   controlledTensor,
@@ -101,7 +102,7 @@ function withControlState(
   if (declared === undefined) {
     return { tensors: controls, scope: "run", whenLost: "start-from-init", newcomers: "none" };
   }
-  return { ...declared, tensors: [...controls, ...declared.tensors] };
+  return { ...declared, tensors: canonicalLayout([...declared.tensors, ...controls]) };
 }
 
 /** c of one tensor at a client's shape: the sum of the controls over the clients that have one; zero at first. */

@@ -3,7 +3,7 @@ import type { RunSpecInput, StateDict, TensorLayout } from "@fedlora/core";
 import { describe, expect, test } from "vitest";
 import { compileMethod } from "../compile-method.js";
 import type { AggregationResult, Method, MethodRunState } from "../method.js";
-import { aggregateInMemory, memoryUpdate, stateOf, testSpec } from "../testing/memory.js";
+import { aggregateInMemory, memoryUpdate, MemorySink, stateOf, testSpec } from "../testing/memory.js";
 import { withServerOptimizer } from "./server-optimizer.js";
 
 const a = "base_model.model.query.lora_A.weight";
@@ -113,4 +113,34 @@ describe("a method with a server optimizer", () => {
     const method = compile({ kind: "none" });
     expect(withServerOptimizer(method, { kind: "none" })).toBe(method);
   });
+});
+
+test("fedex-lora stays exact: its residual is taken after the step, against the factors as sent", () => {
+  const spec = testSpec({ method: { name: "fedex-lora" }, serverOptimizer: adam });
+  const method = compileMethod({ spec, adapterLayout: layout, scalings: { query: 2 } });
+  const sink = new MemorySink();
+  const result = adapterOf(aggregateInMemory(method, global, updates, { sink }));
+
+  expect(result.state.tensors.has(`server.v.${a}`)).toBe(true);
+  const product = (left: readonly number[], right: readonly number[]): number[] =>
+    left.flatMap((x) => right.map((y) => x * y));
+  const sent = product(values(result.global, b), values(result.global, a));
+  const written = sink.tensors();
+  const dense = written.get("base_model.model.query.delta.weight");
+  const delta = dense
+    ? [...toFloat32(dense)]
+    : (() => {
+        const left = values(written, "base_model.model.query.delta_B.weight");
+        const right = values(written, "base_model.model.query.delta_A.weight");
+        const rank = left.length / 3;
+        return sent.map((_, i) => {
+          const [row, column] = [Math.floor(i / 2), i % 2];
+          return Array.from({ length: rank }, (__, q) => left[row * rank + q]! * right[q * 2 + column]!).reduce(
+            (x, y) => x + y,
+          );
+        });
+      })();
+  // (B + dB)(A + dA) of both clients, by hand.
+  const own = [product([0, 0.4, 0.9], [0.8, 1]), product([0, 0, 0.9], [1, 1])];
+  sent.forEach((value, i) => expect(2 * value + delta[i]!).toBeCloseTo(own[0]![i]! + own[1]![i]!, 6));
 });
