@@ -224,6 +224,14 @@ test.each(golden.ridges)("the ridge solution agrees with LAPACK: $name", ({ s, l
   expectClose(ridgeSolve(fromRows(s), lambda, fromRows(x)), fromRows(solution), 1e-11);
 });
 
+test("a pivot that rounding left of zero counts as zero: the solution is that of least norm", () => {
+  const s = fromRows([
+    [1, 1],
+    [1, 1 + 2 ** -50],
+  ]);
+  expectClose(ridgeSolve(s, 0, fromRows([[1, 0]])), fromRows([[0.25, 0.25]]), 1e-12);
+});
+
 test("Gram matrices are symmetric in every bit and agree with the product", () => {
   fc.assert(
     fc.property(anyMatrix, (a) => {

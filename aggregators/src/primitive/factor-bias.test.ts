@@ -24,10 +24,11 @@ const layoutFor = (modules: readonly Module[], rankOf = (module: Module): number
       { name: keyOf(module.name, "lora_B.weight"), dtype: "F32", shape: [module.dOut, rankOf(module)] },
     ]),
   );
+/** With an offset that all values of a tensor share: without its random signs a sketch would take it for more than it is. */
 const stateFor = (layout: TensorLayout, seed: number, size = 1): StateDict =>
   toStateDict(
     layout.map(({ name, shape }, i) => {
-      const values = numbers(shape[0]! * shape[1]!, seed * 100 + i).map((x) => size * x);
+      const values = numbers(shape[0]! * shape[1]!, seed * 100 + i).map((x) => size * (x + Math.cos(seed + i)));
       return [name, fromFloat32(values, shape)] as const;
     }),
   );

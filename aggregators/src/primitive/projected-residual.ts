@@ -1,6 +1,6 @@
 import { FedLoraError } from "@fedlora/core";
 import type { StateDict } from "@fedlora/core";
-import { addScaled, columnMatrix, crossGram } from "../linalg/column-matrix.js";
+import { columnMatrix, crossGram, multiply } from "../linalg/column-matrix.js";
 import type { ColumnMatrix } from "../linalg/column-matrix.js";
 import type { AggregationPass } from "../method.js";
 import type { AdapterGroup } from "./adapter-groups.js";
@@ -36,9 +36,10 @@ export interface ProjectedResidualOptions<Sealed> {
 const one = Float32Array.of(1);
 
 /**
- * (sum_k p_k B_k A_k - B' A') A'^T [dOut, r] of every module, client by client in sums: each adds
- * (B_k - B') A_k A'^T + B' (A_k - A') A'^T, computed in float64, rounded to float32 once and summed exactly. Memory
- * depends neither on the clients nor on dOut x dIn, the bits neither on order nor on sharding.
+ * (sum_k p_k B_k A_k - B' A') A'^T [dOut, r] of every module, (A', B') being the means: each client adds
+ * (B_k - B') A_k A'^T, computed in float64, rounded to float32 once and summed exactly. (The rest, B' (A_k - A') A'^T, sums
+ * to zero, but for the rounding of A'.) Memory depends neither on the clients nor on dOut x dIn, the bits neither on
+ * order nor on sharding.
  */
 export function projectedResidualPass<Sealed>(
   name: string,
@@ -63,19 +64,9 @@ export function projectedResidualPass<Sealed>(
       const before = factorValues(from, factors);
       const ownA = termA(deltas, factors, before);
       const ownB = termB(deltas, factors, before);
-      const out = new Float64Array(state.b.values.length);
-      const rows = state.b.rows;
-      const own = crossGram(ownA, state.a);
-      subtract(ownA, state.a);
-      const moved = crossGram(ownA, state.a);
+      const projected = crossGram(ownA, state.a);
       subtract(ownB, state.b);
-      for (let j = 0; j < state.a.columns; j++) {
-        for (let q = 0; q < ownA.columns; q++) {
-          addScaled(out, j * rows, own.values[j * own.rows + q] ?? 0, ownB.values, q * rows, rows);
-          addScaled(out, j * rows, moved.values[j * moved.rows + q] ?? 0, state.b.values, q * rows, rows);
-        }
-      }
-      const rounded = new Float32Array(out);
+      const rounded = new Float32Array(multiply(ownB, projected).values);
       if (!allFinite(rounded)) {
         throw new FedLoraError(
           "update-not-finite",

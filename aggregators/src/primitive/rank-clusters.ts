@@ -99,5 +99,8 @@ function assign(gram: ColumnMatrix, weights: Float64Array, clusters: readonly nu
 const at = ({ rows, values }: ColumnMatrix, i: number, j: number): number => values[j * rows + i] ?? 0;
 
 function sameClusters(x: readonly number[][], y: readonly number[][]): boolean {
-  return x.length === y.length && x.every((points, c) => String(points) === String(y[c]));
+  return (
+    x.length === y.length &&
+    x.every((points, c) => points.length === y[c]?.length && points.every((p, i) => p === y[c]?.[i]))
+  );
 }
