@@ -36,7 +36,7 @@ export { initialisePhase } from "./init/with-initialisation.js";
 export type { AdapterInitialisation, InitialisationRounds } from "./init/adapter-initialisation.js";
 export { assertCombination, clientMismatch, requestOf } from "./capabilities.js";
 export type { MethodRequest } from "./capabilities.js";
-export { runPasses } from "./run-passes.js";
+export { joinSealed, runPasses, sealSpans } from "./run-passes.js";
 export type { Sweep } from "./run-passes.js";
 export { fedavg } from "./method/fedavg.js";
 export type { FedAvgOptions } from "./method/fedavg.js";
