@@ -178,7 +178,7 @@ describe("the adapter that stays after the run", () => {
     const poll = harness.fake.poll.bind(harness.fake);
     harness.fake.poll = (clientId) => {
       const answer = poll(clientId);
-      return answer.kind === "ended" ? { ...answer, baseDeltas: undefined } : answer;
+      return answer.kind === "ended" ? { ...answer, baseDeltas: [] } : answer;
     };
 
     await harness.run();

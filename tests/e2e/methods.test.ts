@@ -126,6 +126,28 @@ describe("every method trains a real model over real gRPC", () => {
   );
 });
 
+test("a client keeps the result of a run that changed the base weights, and can use it", async () => {
+  const { runId } = await federate({ ...specOf(builtinMethods.get("fedex-lora")!, {}), name: "kept" });
+  const client = new FederatedClient({
+    coordinator: coordinator.address,
+    name: "late",
+    baseModel: model,
+    stateFolder: join(folder, "states", runId, "late"),
+    data: { name: "late", train: () => [] },
+    engine: { engine: "onnxruntime-cpu", threads: 1 },
+    runId,
+  });
+
+  // It comes when all is over, and gets the adapter with the two changes that it counts on.
+  const { state } = await client.runToEnd();
+  const adapted = await client.model();
+  const [answer] = await adapted.classify(["win a prize today"]);
+  await client.close();
+
+  expect(state).toBe("completed");
+  expect(answer!.scores["ham"]! + answer!.scores["spam"]!).toBeCloseTo(1, 5);
+});
+
 /** Choices that go with several methods, each once with one that allows it. */
 const choices: readonly (readonly [string, string, Partial<RunSpecInput>])[] = [
   ["FedProx", "fedavg", { training: { localSteps: 2, batchSize: 4, proximalMu: 0.1 } }],

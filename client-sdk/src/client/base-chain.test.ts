@@ -1,6 +1,6 @@
 import type { BaseDeltaLink, BlobId } from "@fedlora/core";
 import { describe, expect, test } from "vitest";
-import { type BaseChainLink, findBaseDeltas, heldBaseVersion, joinBaseChain } from "./base-chain.js";
+import { type BaseChainLink, findBaseDeltas, joinBaseChain } from "./base-chain.js";
 
 const id = (to: number): BlobId => to.toString(16).padStart(64, "0") as BlobId;
 const link = (fromVersion: number, toVersion = fromVersion + 1): BaseChainLink => ({
@@ -65,19 +65,4 @@ test("only what is not merged already is fetched", async () => {
   await expect(findBaseDeltas([link(0)], {}, () => Promise.resolve(""))).rejects.toMatchObject({
     code: "directive-unknown",
   });
-});
-
-test("a client holds the version up to which it has merged weights and files", async () => {
-  const chain = [link(0), link(1), link(2), link(3)];
-  const held = (merged: number, ...files: number[]) =>
-    heldBaseVersion(
-      chain,
-      { heldBaseDeltas: () => Promise.resolve(merged) },
-      { has: (blob) => files.some((to) => id(to) === blob.id) },
-    );
-
-  expect(await Promise.all([held(0), held(2), held(2, 3), held(2, 4), held(0, 1, 2, 3, 4), held(4)])).toEqual([
-    0, 2, 3, 2, 4, 4,
-  ]);
-  expect(await heldBaseVersion([], {}, { has: () => true })).toBe(0);
 });

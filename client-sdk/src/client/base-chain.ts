@@ -80,19 +80,4 @@ export async function findBaseDeltas(
   return deltas;
 }
 
-/**
- * The latest version that this machine can make without a download: merged up to some delta, and every later one's file
- * in the cache.
- */
-export async function heldBaseVersion(
-  chain: BaseChain,
-  trainer: Pick<LocalTrainer, "heldBaseDeltas">,
-  cache: { has(blob: BlobReference): boolean },
-): Promise<number> {
-  const merged = (await trainer.heldBaseDeltas?.(chain.map(({ blob }) => blob))) ?? 0;
-  const missing = chain.findIndex(({ blob: id, size }, index) => index >= merged && !cache.has({ id, size }));
-  if (missing < 0) return versionOf(chain);
-  return versionOf(chain.slice(0, missing));
-}
-
 const invalid = (message: string): FedLoraError => new FedLoraError("request-invalid", message);

@@ -356,7 +356,8 @@ function readableBlobs(state: RunMachineState, client: PresentClient): readonly 
     ]);
   const isMember = client.baseModelHashes.some((hash) => hash === state.spec.model.hash);
   const final = state.status === "running" || !isMember ? undefined : finalAdapter(state);
-  return final === undefined ? ofPlans : [...ofPlans, final.globalAdapter, final.instructions];
+  if (final === undefined) return ofPlans;
+  return [...ofPlans, final.globalAdapter, final.instructions, ...final.baseDeltas.map(({ blob }) => blob)];
 }
 
 function toRoundPlan(driver: RunDriver, plan: PlanState): RoundPlan {
@@ -397,6 +398,7 @@ function toEnded(state: RunMachineState): PollAnswer | undefined {
     state: state.status,
     globalAdapter: final?.globalAdapter,
     instructions: final?.instructions,
+    ...(final === undefined || final.baseDeltas.length === 0 ? {} : { baseDeltas: final.baseDeltas }),
   };
 }
 

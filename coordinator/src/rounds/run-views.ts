@@ -1,7 +1,7 @@
 import type { BaseModelHash } from "@fedlora/core";
 
 import type { RoundSummary, RunDetail, RunSummary } from "../service.js";
-import type { BlobRef } from "./run-events.js";
+import type { BaseDeltaRef, BlobRef } from "./run-events.js";
 import type { RoundRecord, RunMachineState } from "./run-state.js";
 
 /** `note` explains the present wait where the journal does not. */
@@ -51,9 +51,16 @@ export function toRoundSummary(record: RoundRecord): RoundSummary {
 }
 
 /** What a client may keep of an ended run: the best evaluated round's adapter, else the last one's. */
-export function finalAdapter(
-  state: RunMachineState,
-): { readonly globalAdapter: BlobRef; readonly instructions: BlobRef } | undefined {
+export function finalAdapter(state: RunMachineState): FinalAdapter | undefined {
   const record = state.rounds.find(({ round }) => round === state.bestRound) ?? state.rounds.at(-1);
-  return record === undefined ? undefined : { globalAdapter: record.adapter, instructions: record.instructions };
+  if (record === undefined) return undefined;
+  const baseDeltas = state.baseDeltas.filter(({ toVersion }) => toVersion <= record.baseVersion);
+  return { globalAdapter: record.adapter, instructions: record.instructions, baseDeltas };
+}
+
+interface FinalAdapter {
+  readonly globalAdapter: BlobRef;
+  readonly instructions: BlobRef;
+  /** What its base weights differ by from the base model. */
+  readonly baseDeltas: readonly BaseDeltaRef[];
 }

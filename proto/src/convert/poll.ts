@@ -3,9 +3,10 @@ import type { PollRequest, PollRequest__Output } from "../gen/fedlora/v1/PollReq
 import type { PollResponse, PollResponse__Output } from "../gen/fedlora/v1/PollResponse.js";
 import type { RoundPlan as WirePlan } from "../gen/fedlora/v1/RoundPlan.js";
 import { limits } from "../limits.js";
+import { baseDeltaFromWire, baseDeltaToWire, type BaseDeltaReference } from "./base-delta.js";
 import { blobRefToWire, optionalBlobRefFromWire, type BlobReference } from "./blob-ref.js";
 import { capabilityToWire, optionalCapabilityFromWire, type CapabilityReport } from "./capability.js";
-import { checkDuration, checkId, checkOneOf, checkOptionalId, checkText, invalid } from "./checks.js";
+import { checkDuration, checkId, checkList, checkOneOf, checkOptionalId, checkText, invalid } from "./checks.js";
 import { checkBaseModels } from "./enrol.js";
 import { planFromWire, type ReceivedPlan } from "./plan.js";
 
@@ -32,6 +33,8 @@ export interface EndedAnswer {
   readonly state: EndedState;
   readonly globalAdapter: BlobReference | undefined;
   readonly instructions: BlobReference | undefined;
+  /** Changes of the base weights that the adapter counts on, oldest first; absent: none. */
+  readonly baseDeltas?: readonly BaseDeltaReference[];
 }
 
 /** A client takes any reason to wait, so that a newer coordinator may have more of them. */
@@ -72,6 +75,7 @@ export function pollAnswerToWire(answer: { kind: "plan"; plan: WirePlan } | Wait
           state: answer.state,
           globalAdapter: blobRefToWire(answer.globalAdapter),
           instructions: blobRefToWire(answer.instructions),
+          baseDeltas: (answer.baseDeltas ?? []).map(baseDeltaToWire),
         },
       };
   }
@@ -87,12 +91,14 @@ export function pollAnswerFromWire(wire: PollResponse__Output, coordinatorKey: U
     };
   }
   if (wire.ended) {
+    const baseDeltas = checkList(wire.ended.baseDeltas, "ended.base_deltas", limits.baseDeltas, baseDeltaFromWire);
     return {
       kind: "ended",
       runId: checkId(wire.ended.runId, isRunId, "ended.run_id"),
       state: checkOneOf(wire.ended.state, endedStates, "ended.state"),
       globalAdapter: optionalBlobRefFromWire(wire.ended.globalAdapter, "ended.global_adapter"),
       instructions: optionalBlobRefFromWire(wire.ended.instructions, "ended.instructions"),
+      ...(baseDeltas.length === 0 ? {} : { baseDeltas }),
     };
   }
   throw invalid("answer", "is absent", "a plan, a wait or the run's end");

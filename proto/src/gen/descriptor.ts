@@ -189,6 +189,11 @@ export const descriptor = {
                 "instructions": {
                   "type": "BlobRef",
                   "id": 4
+                },
+                "baseDeltas": {
+                  "rule": "repeated",
+                  "type": "BaseDelta",
+                  "id": 5
                 }
               }
             },
