@@ -35,9 +35,11 @@ function filled(seed: number, scale = 1e-3): ReadonlyMap<string, Float32Array> {
  * A view that copies nothing. The first two updates are large and cancel each other: a float64 sum loses the low bits of
  * whatever is added between them, so its bits would depend on the order.
  */
-function viewOf(k: number): UpdateView {
+function viewOf(k: number, isMixed: boolean): UpdateView {
   const tensors = k < 2 ? filled(2, k === 0 ? 2 ** 20 : -(2 ** 20)) : filled(k + 2);
   const weight = k < 2 ? 997 : 101 + 37 * k;
+  const rank = isMixed && k >= 2 ? 2 ** (k % 4) : 8;
+  const shapeOf = (name: string): readonly number[] => (name.endsWith("lora_A.weight") ? [rank, width] : [width, rank]);
   return {
     id: `plan-${k}`,
     clientId: `c-${k}` as ClientId,
@@ -46,28 +48,39 @@ function viewOf(k: number): UpdateView {
     numSteps: 1,
     staleness: 0,
     receivedLoss: undefined,
-    shape: (name) => layout.find((spec) => spec.name === name)?.shape,
-    tensor: (name) => tensors.get(name)!,
+    shape: shapeOf,
+    tensor: (name) => tensors.get(name)!.subarray(0, rank * width),
   };
 }
 
-test("4 million parameters in 8 random orders of arrival give one hash", () => {
-  const method = compileMethod({
-    spec: testSpec({ method: { name: "fedavg", options: { biasClients: 0 } } }),
-    adapterLayout: layout,
-    scalings: {},
-  });
-  const values = filled(1);
-  const global = toStateDict(layout.map(({ name, shape }) => [name, fromFloat32(values.get(name)!, shape)]));
-  const updates = Array.from({ length: 8 }, (_, k) => viewOf(k));
-  const sha256 = (): IncrementalHash => createHash("sha256");
-  const hashes = Array.from({ length: 8 }, (_, seed) => {
-    const result = aggregateInMemory(method, global, shuffled(updates, seed));
-    return result.kind === "adapter" ? hashStateDict(result.global, sha256) : result.message;
-  });
-  expect(new Set(hashes).size).toBe(1);
-  expect(hashes[0]).toMatch(/^[0-9a-f]{64}$/);
-}, 120_000);
+test.each([
+  { name: "fedavg", options: { biasClients: 0 }, isMixed: false, orders: 8 },
+  { name: "legend", options: {}, isMixed: true, orders: 3 },
+  { name: "hetlora", options: {}, isMixed: true, orders: 2 },
+])(
+  "$name: 4 million parameters in $orders random orders of arrival, in 1 to 3 shards, give one hash",
+  ({ name, options, isMixed, orders }) => {
+    const spec = testSpec({
+      method: { name, options },
+      weighting: { kind: "uniform" },
+      ...(isMixed && { rankPlan: { kind: "capability" } }),
+    });
+    const method = compileMethod({ spec, adapterLayout: layout, scalings: {} });
+    const values = filled(1);
+    const global = toStateDict(
+      layout.map(({ name: tensor, shape }) => [tensor, fromFloat32(values.get(tensor)!, shape)]),
+    );
+    const updates = Array.from({ length: 8 }, (_, k) => viewOf(k, isMixed));
+    const sha256 = (): IncrementalHash => createHash("sha256");
+    const hashes = Array.from({ length: orders }, (_, seed) => {
+      const result = aggregateInMemory(method, global, shuffled(updates, seed), { shards: 1 + (seed % 3) });
+      return result.kind === "adapter" ? hashStateDict(result.global, sha256) : result.message;
+    });
+    expect(new Set(hashes).size).toBe(1);
+    expect(hashes[0]).toMatch(/^[0-9a-f]{64}$/);
+  },
+  120_000,
+);
 
 /** Fisher-Yates by the same small generator. */
 function shuffled(updates: readonly UpdateView[], seed: number): UpdateView[] {

@@ -25,8 +25,18 @@ export function heldBlock(update: UpdateView, spec: TensorSpec, global: StateDic
     const shape = update.shape(spec.name) ?? spec.shape;
     assertBlock(shape, spec);
     const before = toFloat32(leadingBlock(tensorOf(global, spec.name), shape));
-    const after = deltas.map((delta, i) => (delta === 0 ? (before[i] ?? 0) : (before[i] ?? 0) + delta));
-    if (!after.every((value) => Number.isFinite(value))) {
+    const after = new Float32Array(deltas.length);
+    let check = 0;
+    for (let i = 0; i < after.length; i++) {
+      const delta = deltas[i] ?? 0;
+      const from = before[i] ?? 0;
+      // A change of zero leaves -0 what it is.
+      const value = Math.fround(delta === 0 ? from : from + delta);
+      after[i] = value;
+      // 0, and NaN from the first value on that is not finite.
+      check += value - value;
+    }
+    if (check !== 0) {
       throw new FedLoraError("update-not-finite", "holds a value that is not finite, or leads to one");
     }
     return { shape, before, after };

@@ -40,8 +40,8 @@ export function measureProducts(
       dOut,
     });
     const tail = Math.floor(gamma * rank);
-    const tailOf = (rows: Float32Array, of: Float32Array): number =>
-      Math.sqrt(squaresFrom(rows, dIn, (row) => row >= tail) * squaresFrom(of, rank, (_row, column) => column >= tail));
+    const tailOf = (rows: Float32Array, columnsOf: Float32Array): number =>
+      Math.sqrt(squaresOf(rows, dIn, tail, 0) * squaresOf(columnsOf, rank, 0, tail));
     const scaling = scalingOf(name.replace(/^base_model\.model\./, ""));
     return {
       rank,
@@ -52,10 +52,11 @@ export function measureProducts(
   };
 }
 
-function squaresFrom(values: Float32Array, width: number, isIn: (row: number, column: number) => boolean): number {
+/** Over the rows and columns from the given ones on. */
+function squaresOf(values: Float32Array, width: number, fromRow: number, fromColumn: number): number {
   let sum = 0;
-  values.forEach((value, i) => {
-    if (isIn(Math.floor(i / width), i % width)) sum += value * value;
-  });
+  for (let start = fromRow * width; start < values.length; start += width) {
+    for (let i = start + fromColumn; i < start + width; i++) sum += (values[i] ?? 0) ** 2;
+  }
   return sum;
 }
