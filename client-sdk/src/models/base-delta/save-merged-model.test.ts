@@ -55,7 +55,7 @@ async function merge(kind: TinyKind, changes: Partial<MergedModelRequest> = {}) 
     modelFolder: folder,
     baseModelHash: manifest.hash,
     target,
-    deltas: deltaFiles(kind),
+    deltas: () => Promise.resolve(deltaFiles(kind)),
     adapter: adapters[kind],
     ...changes,
   });
@@ -161,7 +161,7 @@ describe("the folder", () => {
   });
 
   test("takes the adapter's scaling and B A as PEFT means them", async () => {
-    const { target } = await merge("llama", { deltas: [] });
+    const { target } = await merge("llama", { deltas: () => Promise.resolve([]) });
     const name = "model.layers.0.mlp.down_proj"; // [16, 20]: a transposed product would not even fit
     const after = toFloat32((await weightsOf(target)).get(`${name}.weight`)!);
     const base = toFloat32((await weightsOf(benches.llama.baseModel.folder)).get(`${name}.weight`)!);
@@ -184,7 +184,9 @@ describe("refused", () => {
   test("another base model, by both hashes", async () => {
     const baseModelHash = blobIdOf(new Uint8Array(1), nodeSha256) as never;
 
-    await expect(merge("bert", { baseModelHash })).rejects.toMatchObject({
+    await expect(
+      merge("bert", { baseModelHash, deltas: () => Promise.reject(new Error("asked")) }),
+    ).rejects.toMatchObject({
       code: "model-hash-mismatch",
       details: { expected: baseModelHash, got: benches.bert.baseModel.manifest.hash },
     });
@@ -208,7 +210,7 @@ describe("refused", () => {
       modelFolder: folder,
       baseModelHash: benches.llama.baseModel.manifest.hash,
       target,
-      deltas: [],
+      deltas: () => Promise.resolve([]),
       adapter: adapters.llama,
       onProgress: () => writeFileSync(file, bytes),
     });

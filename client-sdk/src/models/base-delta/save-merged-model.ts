@@ -31,8 +31,8 @@ export interface MergedModelRequest {
   readonly baseModelHash: BaseModelHash;
   /** Folder to write, made when missing; its config.json is written last. */
   readonly target: string;
-  /** Changes of the base weights that the adapter counts on. */
-  readonly deltas: readonly BaseDelta[];
+  /** Changes of the base weights that the adapter counts on; asked for once the base model is known to be the right one. */
+  readonly deltas: () => Promise<readonly BaseDelta[]>;
   /** Of the variant `lora`. */
   readonly adapter: SavedAdapter;
   /** After each tensor. */
@@ -74,7 +74,10 @@ export async function saveMergedModel(request: MergedModelRequest): Promise<Merg
   const resolved = resolveAdapter(adapter.spec, files.manifest, adapter.task);
   const deltas: OpenBaseDelta[] = [];
   try {
-    for (const delta of [...request.deltas, { id: "adapter", source: factorsOf(resolved, adapter.tensors) }]) {
+    for (const delta of [
+      ...(await request.deltas()),
+      { id: "adapter", source: factorsOf(resolved, adapter.tensors) },
+    ]) {
       deltas.push(await OpenBaseDelta.open(delta, files.manifest));
     }
     await mkdir(target, { recursive: true });
