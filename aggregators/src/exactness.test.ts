@@ -27,12 +27,17 @@ const numbers = (count: number, seed: number, size: number): Float32Array =>
   new RandomStream(randomKey(seed)).uniforms(count, -size, size);
 
 function fixtureFor(definition: MethodDefinition, rank: number): RoundFixture {
-  const variant = definition.capabilities.variants.includes("lora") ? "lora" : "latent";
-  const adapter = { rank, targetModules: ["query"], variant } as const;
+  const variant: AdapterSpec["variant"] = definition.capabilities.variants.includes("lora") ? "lora" : "latent";
   const oracle = (): never => {
     throw new Error("this test brings its own");
   };
-  return new RoundFixture({ definition, options: {}, spec: { adapter }, layout: layoutAt(rank, variant), oracle });
+  return new RoundFixture({
+    definition,
+    options: {},
+    spec: { adapter: { rank, targetModules: ["query"], variant } },
+    layout: layoutAt(rank, variant),
+    oracle,
+  });
 }
 
 describe.each(exact)("$name", (definition) => {
