@@ -5,6 +5,7 @@ import { demoDataCommand } from "./commands/demo-data.js";
 import { demoCommand } from "./commands/demo.js";
 import { doctorCommand } from "./commands/doctor.js";
 import { exportCommand } from "./commands/export.js";
+import { initCommand } from "./commands/init.js";
 import { methodsCommand } from "./commands/methods.js";
 import { modelCommand } from "./commands/model.js";
 import { runCommand } from "./commands/run.js";
@@ -24,6 +25,7 @@ export function createProgram(version: string): Command {
     .addCommand(modelCommand())
     .addCommand(methodsCommand())
     .addCommand(compileCommand())
+    .addCommand(initCommand())
     .addCommand(doctorCommand())
     .addCommand(demoCommand())
     .addCommand(demoDataCommand());
