@@ -76,7 +76,7 @@ each update by itself. _Noise enters_ as products where two factors that travel 
 ## What travels
 
 Values per client and round for RoBERTa-large, query and value, rank 8, 10 contributors, without heads; two numbers where
-rounds alternate. Four bytes each in f32. _Once_: frozen factors, by hash. Sparse methods send a share of these.
+rounds alternate. Four bytes each in f32. _Once_: by hash, frozen factors and what a client begins its own state with. Sparse methods send a share of these.
 
 ${traffic}
 `;

@@ -31,6 +31,10 @@ describe.each(sizes)("values that travel for $model at rank $rank", ({ model, a,
     "ffa-lora": both(b),
     "fedsa-lora": both(a),
     "fed-sb": both(latent),
+    rolora: [
+      [b, a],
+      [a, b],
+    ],
   };
 
   test.each(Object.keys(expected).filter((name) => builtinMethods.has(name)))("%s", (name) => {

@@ -27,7 +27,7 @@ export interface MethodRow {
   readonly clientState: readonly string[];
   /** Two rounds in a row: methods that alternate send other tensors in the second. */
   readonly rounds: readonly RoundTraffic[];
-  /** Values of the tensors that travel once, by hash. */
+  /** Values of the tensors that travel once, by hash: frozen ones, and what clients keep as it is in round 0. */
   readonly valuesOnce: number;
   /** Values of the round's change to the base weights, down to every client, for this many contributors. */
   readonly valuesBaseDelta: number;
@@ -53,14 +53,18 @@ export function methodMatrix(definitions: Iterable<MethodDefinition>, request: M
 function rowOf(definition: MethodDefinition, request: MatrixRequest): MethodRow {
   const { name, version, paper, summary, capabilities } = definition;
   const method = methodFor(definition, request);
-  const rounds = [1, 2].map((round) => trafficOf(method, round, request));
-  const instruction = instructionFor(method, 1);
-  const once = instruction.roles.filter(({ trained, downloaded, keep }) => !trained && !downloaded && keep === "none");
+  const [first, second] = [instructionFor(method, 1), instructionFor(method, 2)];
+  const trainedByTurns = new Set(second.roles.filter(({ trained }) => trained).map((role) => role.spec.name));
+  const once = first.roles.filter(
+    ({ spec, trained, downloaded, keep }) =>
+      !downloaded && (keep !== "none" || (!trained && !trainedByTurns.has(spec.name))),
+  );
   return {
     ...{ name, version, paper, summary, capabilities },
     secureSums: capabilities.sees !== "individual-updates",
     clientState: [...new Set(method.clientState()?.tensors.map((spec) => endingOf(spec.name)) ?? [])],
-    rounds,
+    // In the long run every round follows one of the other kind.
+    rounds: [trafficOf(method, 1, second, request), trafficOf(method, 2, first, request)],
     valuesOnce: valuesOf(once.map(({ spec }) => spec)),
     valuesBaseDelta: (method.baseDeltaBytes?.(request.contributors) ?? 0) / 4,
   };
@@ -97,18 +101,28 @@ function instructionFor(method: Method, round: number): ClientInstruction {
   return method.prepare(method.phase(state, round), state, client);
 }
 
-function trafficOf(method: Method, round: number, { codec = "f32" }: MatrixRequest): RoundTraffic {
+/** @param before what clients did in the round before: what changed then and travels by hash comes down now */
+function trafficOf(
+  method: Method,
+  round: number,
+  before: ClientInstruction,
+  { codec = "f32" }: MatrixRequest,
+): RoundTraffic {
   const instruction = instructionFor(method, round);
   const uploaded = instruction.roles.filter((role) => role.uploaded).map((role) => role.spec);
   const downloaded = instruction.roles.filter((role) => role.downloaded).map((role) => role.spec);
+  const changed = new Set(before.roles.filter((role) => role.uploaded).map((role) => role.spec.name));
+  const fetched = instruction.roles
+    .filter(({ spec, downloaded: isDownloaded, keep }) => !isDownloaded && keep === "none" && changed.has(spec.name))
+    .map((role) => role.spec);
   const fileBytes = (layout: TensorLayout, name: string): number =>
     layout.length === 0 ? 0 : planSafetensors(codecOf(name).encodedLayout(layout)).fileSize;
   return {
     phase: method.phase(method.initialState(), round),
     valuesUp: valuesOf(uploaded),
-    valuesDown: valuesOf(downloaded),
+    valuesDown: valuesOf(downloaded) + valuesOf(fetched),
     fileBytesUp: fileBytes(uploaded, instruction.codec ?? codec),
-    fileBytesDown: fileBytes(downloaded, instruction.downloadCodec ?? "f32"),
+    fileBytesDown: fileBytes(downloaded, instruction.downloadCodec ?? "f32") + fileBytes(fetched, "f32"),
   };
 }
 
