@@ -68,7 +68,7 @@ export { perUpdatePass } from "./primitive/per-update.js";
 export type { PerUpdate } from "./primitive/per-update.js";
 export { ratioMeanPass, weightedMeanPass } from "./primitive/weighted-mean.js";
 export type { RatioMeanOptions, RatioTerm, WeightedMean, WeightedMeanState } from "./primitive/weighted-mean.js";
-export { columnMatrix, multiply } from "./linalg/column-matrix.js";
+export { addScaled, columnMatrix, dotAt, multiply } from "./linalg/column-matrix.js";
 export type { ColumnMatrix } from "./linalg/column-matrix.js";
 export { factoredProductSvd } from "./linalg/factored-product-svd.js";
 export type { TruncatedSvd } from "./linalg/factored-product-svd.js";

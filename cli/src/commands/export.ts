@@ -1,12 +1,23 @@
-import { mkdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { Command } from "commander";
-import { parseRunId, withAdmin, withCoordinator, withJson, wholeNumber } from "./shared.js";
+import type { ExportResult } from "../export/export-run.js";
+import { formatBytes, table, type Output } from "../output.js";
+import { interruptSignal, parseRunId, wholeNumber, withAdmin, withCoordinator, withJson } from "./shared.js";
 
-/** `fedlora export RUN --out FOLDER`: a PEFT adapter folder. */
+interface ExportOptions {
+  readonly coordinator: string;
+  readonly insecure?: boolean;
+  readonly json?: boolean;
+  readonly out: string;
+  readonly round: number;
+  readonly form: string;
+  readonly model?: string;
+  readonly rank?: number;
+}
+
+/** `fedlora export RUN --out FOLDER`: a PEFT adapter folder, or a model folder with the adapter merged in. */
 export function exportCommand(): Command {
   return withJson(withCoordinator(new Command("export")))
-    .description("write a run's adapter as a folder that PEFT loads")
+    .description("write what a run learnt as a folder that PEFT or transformers loads")
     .argument("<run>", "run id")
     .requiredOption("-o, --out <folder>", "folder to write; made when missing")
     .option(
@@ -15,27 +26,42 @@ export function exportCommand(): Command {
       wholeNumber("--round", 0, 100_000),
       0,
     )
-    .option("--form <form>", "what to write", "peft")
-    .action(
-      (
-        run: string,
-        options: { coordinator: string; insecure?: boolean; json?: boolean; out: string; round: number; form: string },
-      ) =>
-        withAdmin(options, async (admin, output) => {
-          const exported = await admin.getExport(parseRunId(run), options.round, options.form);
-          await mkdir(options.out, { recursive: true });
-          await writeFile(join(options.out, "adapter_model.safetensors"), await admin.getBlob(exported.adapter.id));
-          await writeFile(
-            join(options.out, "adapter_config.json"),
-            `${JSON.stringify(exported.adapterConfig, null, 2)}\n`,
-          );
-          const result = {
-            folder: options.out,
-            round: exported.round,
-            adapter: exported.adapter.id,
-            bytes: exported.adapter.size,
-          };
-          output.print(output.json ? JSON.stringify(result) : `round ${exported.round} written to ${options.out}`);
-        }),
-    );
+    .option(
+      "--form <form>",
+      "peft: the adapter as it is; where the run changed the base weights, stacked: an adapter of a higher rank that holds " +
+        "the changes; truncated: one of the run's rank, and what that leaves out; merged: a whole model",
+      "peft",
+    )
+    .option("-m, --model <folder>", "base-model folder, for --form merged")
+    .option("--rank <n>", "rank of --form truncated; default: the run's", wholeNumber("--rank", 1, 4096))
+    .action(runExport);
+}
+
+async function runExport(run: string, options: ExportOptions): Promise<void> {
+  const runId = parseRunId(run);
+  const { assertExportOptions, exportRun } = await import("../export/export-run.js");
+  assertExportOptions(options);
+  await withAdmin(options, async (admin, output) => {
+    const { out, round, form, model, rank } = options;
+    const note = (text: string): void => output.note(text);
+    const result = await exportRun(admin, { runId, out, round, form, model, rank }, note, interruptSignal());
+    if (output.json) output.print(JSON.stringify(result));
+    else describe(result, output);
+  });
+}
+
+function describe({ folder, form, round, bytes, rank, leftOut, modules }: ExportResult, output: Output): void {
+  if (modules !== undefined) {
+    const rows = modules.map((each) => [
+      each.name,
+      each.rank,
+      each.norm.toPrecision(4),
+      each.leftOut.toPrecision(3),
+      each.norm === 0 ? undefined : (each.leftOut / each.norm).toPrecision(3),
+    ]);
+    output.print(`${table(["module", "rank", "norm", "left out", "relative"], rows)}\n`);
+  }
+  const what = rank === undefined ? form : `${form}, rank ${rank}`;
+  const left = leftOut === undefined ? "" : `; left out ${leftOut.toPrecision(3)} of the change's norm`;
+  output.print(`round ${round} written to ${folder} (${what}, ${formatBytes(bytes)})${left}`);
 }
