@@ -33,11 +33,20 @@ describe("clusters of points known by their inner products", () => {
 
   test("weigh their points: a heavy one draws the centroid, and with it those between", () => {
     // Of two clusters on a line the border lies half way between the weighted means, not between the middles.
-    const line = [[0], [10], [11]];
-    const light = [2, 5, 8, 11].map((seed) => sorted(cluster([...line, [6]], [1, 1, 1, 1], 2, seed)));
-    const heavy = [2, 5, 8, 11].map((seed) => sorted(cluster([...line, [6]], [1000, 1, 1, 1], 2, seed)));
+    const line = [[5], [15], [16]];
+    const light = [2, 5, 8, 11].map((seed) => sorted(cluster([...line, [11]], [1, 1, 1, 1], 2, seed)));
+    const heavy = [2, 5, 8, 11].map((seed) => sorted(cluster([...line, [11]], [1000, 1, 1, 1], 2, seed)));
     for (const clusters of [...light, ...heavy]) expect(clusters).toHaveLength(2);
     for (const clusters of heavy) expect(clusters).toEqual([[0], [1, 2, 3]]);
+  });
+
+  test("have weighted means as centroids, whatever the seed", () => {
+    for (let seed = 0; seed < 10; seed++) {
+      expect(sorted(cluster([[100], [106], [112], [120]], [9, 1, 1, 9], 2, seed))).toEqual([
+        [0, 1],
+        [2, 3],
+      ]);
+    }
   });
 
   test("are one for each point where there are no more points than clusters", () => {
