@@ -70,6 +70,8 @@ export interface UploadTicket {
   readonly layout: TensorLayout;
   readonly values: TensorLayout;
   readonly codec: string;
+  /** Blobs of the frozen tensors that the update must have been trained on. */
+  readonly frozen: readonly BlobId[];
   readonly maxBytes: number;
   readonly maxNorm: number | undefined;
   /** The acceptance that this plan already has; the same blob gets the same receipt, another is `update-conflict`. */

@@ -105,6 +105,7 @@ export const errorTable = {
   "update-shape": entry("INVALID_ARGUMENT", "Use the shapes of the plan's layout."),
   "update-not-finite": entry("INVALID_ARGUMENT", "Training diverged; lower the learning rate."),
   "update-norm": entry("INVALID_ARGUMENT", "The update is larger than the run allows."),
+  "update-frozen-mismatch": entry("INVALID_ARGUMENT", "Train on the frozen tensors that the plan names by hash."),
   "update-weight": entry("INVALID_ARGUMENT", "Report the number of examples trained on."),
   "update-metrics": entry("INVALID_ARGUMENT", "Metrics must be finite and in range."),
   // --- runs and storage (coordinator)

@@ -91,7 +91,8 @@ async function finishWork(
   signal.throwIfAborted();
   let blob: FinishedWork["blob"];
   if (update !== undefined) {
-    const metadata = { codec: prepared.instructions.codec, form: prepared.instructions.updateForm };
+    const { codec, updateForm: form } = prepared.instructions;
+    const metadata = { codec, form, ...(plan.frozen.length === 0 ? {} : { frozen: plan.frozen.join(" ") }) };
     const bytes = writeSafetensors(update, { metadata });
     await replacePrivateFile(context.state.updatePath(planId), bytes);
     blob = { id: blobIdOf(bytes, nodeSha256), size: bytes.byteLength };

@@ -8,6 +8,7 @@ import {
   toStateDict,
   validateUpdate,
   writeSafetensors,
+  type BlobId,
   type Tensor,
   type TensorLayout,
 } from "@fedlora/core";
@@ -42,7 +43,7 @@ test("gives the same norm, bit for bit, as reading whole tensors", async () => {
         const source = { entries: tensors, read: (name: string) => tensors.get(name)! };
         const expected = await validateUpdate(layout, source).catch((error: unknown) => (error as Error).message);
 
-        const ticket = { layout, values: layout, codec: dtype.toLowerCase(), maxNorm: undefined };
+        const ticket = { layout, values: layout, codec: dtype.toLowerCase(), maxNorm: undefined, frozen: [] };
         const norm = await validate(refOf(file), ticket).catch((error: unknown) => (error as Error).message);
 
         expect(norm).toBe(expected);
@@ -58,10 +59,27 @@ test("a blob of another size than announced is refused", async () => {
 
   const verdict = createUpdateValidator(blobs)(
     { id, size: 99 },
-    { layout: [], values: [], codec: "f32", maxNorm: undefined },
+    { layout: [], values: [], codec: "f32", maxNorm: undefined, frozen: [] },
   );
 
   await expect(verdict).rejects.toMatchObject({ code: "request-invalid" });
+});
+
+test("an update that was trained on other frozen tensors, or does not say on which, is refused", async () => {
+  const blobs = openMemoryStorage().blobs;
+  const state = new Map([["b", fromFloat32(Float32Array.of(1), [1])]]);
+  const layout = layoutOf(state);
+  const frozen = ["ab".repeat(32) as BlobId];
+  const verdict = async (claimed?: string): Promise<number> => {
+    const file = writeSafetensors(state, claimed === undefined ? {} : { metadata: { frozen: claimed } });
+    await blobs.put(file);
+    const ticket = { layout, values: layout, codec: "f32", maxNorm: undefined, frozen };
+    return createUpdateValidator(blobs)(refOf(file), ticket);
+  };
+
+  expect(await verdict(frozen[0])).toBe(1);
+  await expect(verdict("cd".repeat(32))).rejects.toMatchObject({ code: "update-frozen-mismatch" });
+  await expect(verdict()).rejects.toMatchObject({ code: "update-frozen-mismatch" });
 });
 
 describe.each(["int8:5", "topk:.1", "topk:.5"])("an update in codec %s", (codec) => {
@@ -86,7 +104,7 @@ describe.each(["int8:5", "topk:.1", "topk:.5"])("an update in codec %s", (codec)
     const others = [...honest].filter(([other]) => other !== name);
     const file = writeSafetensors(toStateDict(changed === undefined ? others : [...others, [name, changed]]));
     await blobs.put(file);
-    const ticket = { layout: codecOf(codec).encodedLayout(values), values, codec, maxNorm };
+    const ticket = { layout: codecOf(codec).encodedLayout(values), values, codec, maxNorm, frozen: [] };
     return createUpdateValidator(blobs)(refOf(file), ticket);
   }
   const unchanged = (tensor: Tensor): Tensor => tensor;

@@ -8,12 +8,13 @@ import {
   validateUpdate,
   type BlobId,
   type SafetensorsEntry,
+  type SafetensorsHeader,
   type TensorLayout,
 } from "@fedlora/core";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { UploadTicket } from "../service.js";
 import type { BlobStore } from "../storage/storage.js";
-import { decodedTensors, type Entries } from "./decoded-tensors.js";
+import { decodedTensors } from "./decoded-tensors.js";
 import { KeyLock } from "./key-lock.js";
 
 /** Bytes read and checked before other work gets its turn; about half a millisecond. */
@@ -22,7 +23,7 @@ const sliceBytes = 1024 * 1024;
 /** Holds a stored update against its ticket and returns its L2 norm. */
 export type UpdateValidator = (
   blob: { readonly id: BlobId; readonly size: number },
-  ticket: Pick<UploadTicket, "layout" | "values" | "codec" | "maxNorm">,
+  ticket: Pick<UploadTicket, "layout" | "values" | "codec" | "frozen" | "maxNorm">,
 ) => Promise<number>;
 
 /**
@@ -36,12 +37,13 @@ export type UpdateValidator = (
  */
 export function createUpdateValidator(blobs: BlobStore): UpdateValidator {
   const decoding = new KeyLock<"decoding">();
-  return async ({ id, size }, { layout, values, codec: name, maxNorm }) => {
+  return async ({ id, size }, { layout, values, codec: name, frozen, maxNorm }) => {
     const storedBytes = await blobs.size(id);
     if (storedBytes !== size) {
       throw new FedLoraError("request-invalid", `blob ${id} has ${storedBytes} bytes; ${size} were announced`);
     }
-    const entries = await readEntries(blobs, id, size, layout);
+    const { tensors: entries, metadata } = await readHeader(blobs, id, size, layout);
+    assertFrozen(frozen, metadata.get("frozen"));
     const buffer = Buffer.allocUnsafeSlow(Math.min(sliceBytes, size));
     const readEntry = (tensor: string): AsyncIterable<Uint8Array> => readSlices(blobs, id, entries.get(tensor), buffer);
     const codec = codecOf(name);
@@ -55,14 +57,26 @@ export function createUpdateValidator(blobs: BlobStore): UpdateValidator {
   };
 }
 
-async function readEntries(blobs: BlobStore, id: BlobId, size: number, layout: TensorLayout): Promise<Entries> {
+/** Factors trained against other frozen ones multiply to something else: such an update is worth nothing to the others. */
+function assertFrozen(expected: readonly BlobId[], claimed: string | undefined): void {
+  if (expected.length === 0 || claimed === expected.join(" ")) return;
+  const got = claimed === undefined ? "the update names none" : `the update was trained on ${claimed.slice(0, 200)}`;
+  throw new FedLoraError("update-frozen-mismatch", `the plan's frozen tensors are ${expected.join(" ")}; ${got}`);
+}
+
+async function readHeader(
+  blobs: BlobStore,
+  id: BlobId,
+  size: number,
+  layout: TensorLayout,
+): Promise<SafetensorsHeader> {
   const length = readHeaderLength(await blobs.read(id, 0, Math.min(size, safetensorsPrefixBytes)), size);
   const allowed = headerBytesFor(layout);
   if (length > allowed) {
     const message = `the header has ${length} bytes; ${allowed} are enough for the plan's ${layout.length} tensors`;
     throw new FedLoraError("safetensors-invalid", message);
   }
-  return parseSafetensorsHeader(await blobs.read(id, 0, safetensorsPrefixBytes + length), size).tensors;
+  return parseSafetensorsHeader(await blobs.read(id, 0, safetensorsPrefixBytes + length), size);
 }
 
 /** A bound on the header of an honest update, so that a hostile one cannot keep the event loop busy with parsing. */

@@ -114,7 +114,7 @@ export class CoordinatorClientService implements ClientService {
       const { round, sequence, blobId } = found.past;
       if (sequence === null) throw roundClosed(state, planId);
       const accepted = this.#receipt({ planId, runId, round, clientId, blobId, sequence });
-      return { runId, round, planId, task, ...noUpdate, maxBytes: 0, maxNorm: undefined, accepted };
+      return { runId, round, planId, task, ...noUpdate, frozen: [], maxBytes: 0, maxNorm: undefined, accepted };
     }
     const { plan } = found;
     const { acceptance } = plan;
@@ -126,6 +126,7 @@ export class CoordinatorClientService implements ClientService {
       planId,
       task,
       ...(plan.kind === "train" ? await this.#formOf(plan) : noUpdate),
+      frozen: plan.frozen.map(({ id }) => id),
       maxBytes: plan.uploadBytes,
       maxNorm: plan.maxNorm ?? undefined,
       accepted:
