@@ -15,6 +15,9 @@ describe("rules on one coordinate", () => {
     expect(of(coordinateMedian, [4, 1, 3, 2])).toBe(2.5);
     expect(of(meanAroundMedian(3), sample)).toBeCloseTo((0.1 + 0.25 + 0.3) / 3, 12);
     expect(of(meanAroundMedian(1), [3, 1, 2])).toBe(2);
+    // 29 of 100 at either end leave 30 to 71.
+    const hundred = Array.from({ length: 100 }, (_, i) => (i < 29 ? -1e9 : i + 1));
+    expect(of(trimmedMean(0.29), hundred)).toBe(50.5);
     // Both ends are as far from the median: the lower one stays.
     expect(of(meanAroundMedian(2), [1, 2, 3])).toBe(1.5);
   });

@@ -11,7 +11,8 @@ export type CoordinateRule = (values: Float64Array) => number;
 export function trimmedMean(trim: number): CoordinateRule {
   return (values) => {
     sortAscending(values);
-    const dropped = Math.floor(trim * values.length);
+    // 0.29 * 100 is just below 29.
+    const dropped = Math.floor(trim * values.length + 1e-9);
     return meanOf(values, dropped, values.length - dropped);
   };
 }
