@@ -1,24 +1,17 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { compileRun, loadAdapterFolder, loadBaseModel, saveAdapterFolder, type BaseModel } from "@fedlora/client-sdk";
-import { compileRunSpec, initialAdapter, readSafetensors, resolveAdapter, type RunSpec } from "@fedlora/core";
-import { createHash } from "node:crypto";
+import { compileRun, loadBaseModel, type BaseModel } from "@fedlora/client-sdk";
+import { compileRunSpec, type RunSpec } from "@fedlora/core";
 import { loadSpamAssassin } from "../datasets/spam-assassin/corpus.js";
 import { mailboxNames, splitIntoMailboxes, type Mailbox } from "../datasets/spam-assassin/mailboxes.js";
 import { pairedBootstrap, score } from "../metrics/classification.js";
-import { runFederation, type FederationResult } from "./federation.js";
+import { runFederation } from "./federation.js";
+import { hashOfAdapter, saveFinalAdapter, useAdapter, type UsedAdapter } from "./final-adapter.js";
 import { ProcessGroup } from "./processes.js";
 import { createProgress, type DemoProgress } from "./progress.js";
-import {
-  adapted,
-  heldOutOf,
-  measureReferences,
-  openWorkbench,
-  predict,
-  type ReferencePredictions,
-} from "./reference-lines.js";
-import { reportText, roundLines, type ClassifiedMail, type DemoReport } from "./report.js";
+import { heldOutOf, measureReferences, type ReferencePredictions } from "./reference-lines.js";
+import { reportText, roundLines, type DemoReport } from "./report.js";
 import {
   defaultLocalSteps,
   heldOutMails,
@@ -41,12 +34,6 @@ export interface SpamDemoOptions {
   readonly progress?: DemoProgress;
 }
 
-const threeMails = [
-  "Congratulations! You have been selected to receive a FREE vacation. Click here now, this offer ends tonight!!!",
-  "Re: kernel panic on boot. Have you tried the older initrd? I had the same on my laptop and an upgrade of mkinitrd helped.",
-  "Lunch on Thursday? The new place near the office has a decent menu, I can book a table for six.",
-];
-
 /**
  * The demo from start to finish: honest mailboxes, a federation of processes, reference lines, an adapter that PEFT loads.
  * Everything temporary is removed, every process ended, whatever happens.
@@ -68,6 +55,7 @@ export async function runSpamDemo(
       loadSpamAssassin(),
       prepareModel({ cacheFolder, rounds, localSteps, seed }),
     ]);
+    signal.throwIfAborted();
     const mailboxes = splitIntoMailboxes(mails, { heldOut: heldOutMails, seed });
     await writeMailboxes(mailboxes, workFolder);
     progress.say(
@@ -95,20 +83,19 @@ export async function runSpamDemo(
 
     progress.say("The same training without a federation, for comparison:");
     const measured = { baseModel, cacheFolder, spec, mailboxes, progress, signal };
-    const [references, used] = await Promise.all([
-      measureReferences(measured),
-      useAdapter({ ...measured, adapterFolder }),
-    ]);
+    const [references, used] = [measureReferences(measured), useAdapter({ ...measured, adapterFolder })];
+    // Every engine is closed before the work folder goes, also after a failure.
+    await Promise.allSettled([references, used]);
     progress.end();
     const report: DemoReport = {
       seed,
       members: mailboxes.map(describeMailbox),
       rounds: roundLines(federation.detail),
-      ...compare(used, references, mailboxes, seed),
+      ...compare(await used, await references, mailboxes, seed),
       stepsPerModel: rounds * localSteps,
       adapterFolder,
-      adapterHash: await hashOf(join(adapterFolder, "adapter_model.safetensors")),
-      mails: used.mails,
+      adapterHash: await hashOfAdapter(adapterFolder),
+      mails: (await used).mails,
       seconds: (performance.now() - begin) / 1000,
     };
     return { report, text: reportText(report) };
@@ -136,58 +123,8 @@ async function prepareModel(options: {
   return { baseModel, spec };
 }
 
-/** The last round's adapter, not the best one: choosing by the held-out mail would flatter the federation. */
-async function saveFinalAdapter(
-  { admin, runId, detail }: FederationResult,
-  baseModel: BaseModel,
-  folder: string,
-): Promise<void> {
-  const exported = await admin.getExport(runId, detail.spec.rounds);
-  const { tensors } = readSafetensors(await admin.getBlob(exported.adapter.id));
-  await mkdir(folder, { recursive: true });
-  const saved = { spec: detail.spec.adapter, task: detail.spec.task, tensors };
-  await saveAdapterFolder(folder, saved, baseModel.manifest, "sentence-transformers/all-MiniLM-L6-v2");
-}
-
-interface Used {
-  /** Label indices on the held-out mails. */
-  readonly federated: readonly number[];
-  readonly untrained: readonly number[];
-  readonly mails: readonly ClassifiedMail[];
-}
-
-/** Loads the folder that was written, as a stranger would, and uses it; beside it the adapter that the run began with. */
-async function useAdapter(
-  options: Parameters<typeof measureReferences>[0] & { readonly adapterFolder: string },
-): Promise<Used> {
-  const { baseModel, spec, mailboxes, adapterFolder, signal } = options;
-  const { manifest } = baseModel;
-  const workbench = openWorkbench(options);
-  try {
-    const start = initialAdapter(resolveAdapter(spec.adapter, manifest, spec.task), spec.training.seed);
-    const untrained = await predict(adapted(workbench, spec, start), heldOutOf(mailboxes), signal);
-    const model = workbench.adapt(await loadAdapterFolder(adapterFolder, manifest));
-    const federated = await predict(model, heldOutOf(mailboxes), signal);
-    const classified = await model.classify(threeMails, { signal });
-    const mails = threeMails.map((text, index) => ({
-      text,
-      label: classified[index]?.label ?? "",
-      score: classified[index]?.score ?? 0,
-    }));
-    return { federated, untrained, mails };
-  } finally {
-    await workbench.close();
-  }
-}
-
-async function hashOf(file: string): Promise<string> {
-  return createHash("sha256")
-    .update(await readFile(file))
-    .digest("hex");
-}
-
 function compare(
-  { federated, untrained }: Used,
+  { federated, untrained }: UsedAdapter,
   references: ReferencePredictions,
   mailboxes: readonly Mailbox[],
   seed: number,
