@@ -95,3 +95,14 @@ test.each(Object.keys(published).filter((name) => builtinMethods.has(name)))(
     );
   },
 );
+
+test("error feedback is off where a residual would be of another basis, or of an update that a rule may drop", () => {
+  const { modules, heads } = referenceModules("minilm-l6");
+  const request = { model: { modules, heads }, rank: 8, targetModules: ["query"], contributors: 20 };
+  const without = methodMatrix(builtinMethods.values(), request).filter(({ errorFeedback }) => !errorFeedback);
+
+  expect(without.map(({ name }) => name)).toEqual(
+    expect.arrayContaining(["flasc", "flora", "flexlora", "lora-lego", "krum", "trimmed-mean"]),
+  );
+  expect(without.map(({ name }) => name)).not.toContain("fedavg");
+});

@@ -25,6 +25,8 @@ export interface MethodRow {
   readonly secureSums: boolean;
   /** Tensors that it keeps on the client, by the names' endings. */
   readonly clientState: readonly string[];
+  /** Whether what a lossy codec left out comes with the client's next update, where the run says so. */
+  readonly errorFeedback: boolean;
   /** Two rounds in a row: methods that alternate send other tensors in the second. */
   readonly rounds: readonly RoundTraffic[];
   /** Values of the tensors that travel once, by hash: frozen ones, and what clients keep as it is in round 0. */

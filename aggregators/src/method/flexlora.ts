@@ -84,7 +84,12 @@ function createFlexLora(run: MethodRun): Method {
     definition: flexlora,
     initialState: () => ({ version: flexlora.version, values: {}, tensors: new Map() }),
     phase: () => "train",
-    prepare: (_phase, _state, { ranks }) => deltaInstruction(rolesOf(adapterLayout, ranks, () => shared)),
+    // What a codec left out is of no use in the next round: the factors get another basis each round.
+    prepare: (_phase, _state, { ranks }) =>
+      deltaInstruction(
+        rolesOf(adapterLayout, ranks, () => shared),
+        { errorFeedback: false },
+      ),
     clientState: () => undefined,
     intake: (instruction, baseVersion) => freshOnly(instruction, spec, baseVersion),
     aggregate: (input) => ({

@@ -85,7 +85,12 @@ function createFLora(options: FLoraOptions, run: MethodRun): Method {
     definition: flora,
     initialState: () => ({ version: flora.version, values: { editedBase: false }, tensors: new Map() }),
     phase: () => "train",
-    prepare: (_phase, _state, { ranks }) => deltaInstruction(rolesOf(adapterLayout, ranks, () => shared)),
+    // What a codec left out is of no use in the next round: the factors begin anew each round.
+    prepare: (_phase, _state, { ranks }) =>
+      deltaInstruction(
+        rolesOf(adapterLayout, ranks, () => shared),
+        { errorFeedback: false },
+      ),
     clientState: () => undefined,
     intake: (instruction, baseVersion) => freshOnly(instruction, spec, baseVersion),
     aggregate: (input) => ({

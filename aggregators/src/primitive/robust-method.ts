@@ -86,8 +86,13 @@ export function createRobustMethod(
     definition,
     initialState: () => ({ version: definition.version, values: {}, tensors: new Map() }),
     phase: () => "train",
+    // A rule drops or cuts updates, so what a codec left out of the last one is no debt; where the product is decomposed
+    // anew, it would not even be in the same basis.
     prepare: (_phase, _state, { ranks }) =>
-      deltaInstruction(rolesOf(adapterLayout, ranks, (_kind, { name }) => (travels(name) ? shared : frozen))),
+      deltaInstruction(
+        rolesOf(adapterLayout, ranks, (_kind, { name }) => (travels(name) ? shared : frozen)),
+        { errorFeedback: false },
+      ),
     clientState: () => undefined,
     intake: (instruction, baseVersion) => freshOnly(instruction, spec, baseVersion),
     aggregate: (input) => aggregate({ run, input, groups, reading }),
