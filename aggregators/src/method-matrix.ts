@@ -65,6 +65,7 @@ function rowOf(definition: MethodDefinition, request: MatrixRequest): MethodRow 
     ...{ name, version, paper, summary, capabilities },
     secureSums: capabilities.sees !== "individual-updates",
     clientState: [...new Set(method.clientState()?.tensors.map((spec) => endingOf(spec.name)) ?? [])],
+    errorFeedback: first.errorFeedback !== false,
     // In the long run every round follows one of the other kind.
     rounds: [trafficOf(method, 1, second, request), trafficOf(method, 2, first, request)],
     valuesOnce: valuesOf(once.map(({ spec }) => spec)),
