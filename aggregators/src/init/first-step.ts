@@ -11,18 +11,24 @@ export interface FirstStepOptions {
   readonly stream: RandomStream;
 }
 
+/** Signs have a flat tail: more sweeps would choose between directions of nearly equal singular values. */
+const settled = 1e-3;
+
 /**
  * The leading singular triplets of -sign(G), or of -G, for G [dOut, dIn] in factors. Signs have full rank even where G has
- * not, so every sweep computes G and its signs row by row and forgets them: nothing of the size of G is ever held.
+ * not, so every sweep computes G and its signs four rows at a time and forgets them: nothing of the size of G is ever held.
  */
 export function firstStep({ left, right }: FactoredMatrix, { rank, sign, stream }: FirstStepOptions): SubspaceSvd {
   const [rows, columns] = [left.rows, right.rows];
-  const read = (row: number, into: Float64Array): void => {
-    into.fill(0);
+  const read = (first: number, count: number, into: Float64Array): void => {
+    into.fill(0, 0, count * columns);
     for (let k = 0; k < left.columns; k++) {
-      addScaled(into, 0, -(left.values[k * rows + row] ?? 0), right.values, k * columns, columns);
+      for (let row = 0; row < count; row++) {
+        const factor = -(left.values[k * rows + first + row] ?? 0);
+        addScaled(into, row * columns, factor, right.values, k * columns, columns);
+      }
     }
-    if (sign) into.forEach((value, i) => (into[i] = Math.sign(value)));
+    if (sign) for (let i = 0; i < count * columns; i++) into[i] = Math.sign(into[i] ?? 0);
   };
-  return subspaceSvd({ rows, columns, read }, { rank, stream });
+  return subspaceSvd({ rows, columns, read }, { rank, stream, settled });
 }

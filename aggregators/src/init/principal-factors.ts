@@ -12,8 +12,8 @@ export interface PrincipalFactors {
 }
 
 /** Values settle long before vectors do, and PiSSA's error is the vectors'. */
-const settled = 1e-12;
-const maxSweeps = 60;
+const settled = 1e-10;
+const maxSweeps = 30;
 
 /**
  * PiSSA's start of one module: of the weight's leading singular triplets W ~ U S V^T, A0 = sqrt(S / s) V^T and
@@ -28,7 +28,8 @@ export function principalFactors(
   { rank, scaling, stream }: { readonly rank: number; readonly scaling: number; readonly stream: RandomStream },
 ): PrincipalFactors {
   const { values, dOut, dIn } = weight;
-  const read = (row: number, into: Float64Array): void => into.set(values.subarray(row * dIn, (row + 1) * dIn));
+  const read = (first: number, count: number, into: Float64Array): void =>
+    into.set(values.subarray(first * dIn, (first + count) * dIn));
   const { u, s, v, leftOut } = subspaceSvd({ rows: dOut, columns: dIn, read }, { rank, stream, settled, maxSweeps });
   const a = new Float32Array(rank * dIn);
   const b = new Float32Array(dOut * rank);

@@ -1,17 +1,20 @@
 import { orthonormalizeRows } from "@fedlora/core";
 import type { RandomStream } from "@fedlora/core";
-import { addScaled, columnMatrix, dotAt, multiply, squaredNorm } from "../linalg/column-matrix.js";
+import { columnMatrix, dotAt, multiply, squaredNorm } from "../linalg/column-matrix.js";
 import type { ColumnMatrix } from "../linalg/column-matrix.js";
 import { HouseholderQr } from "../linalg/householder-qr.js";
 import { smallSvd } from "../linalg/small-svd.js";
 
-/** A matrix that is read row by row, several times; a row may be computed each time it is asked for. */
+/** A matrix that is read in blocks of rows, several times; rows may be computed each time they are asked for. */
 export interface RowSource {
   readonly rows: number;
   readonly columns: number;
-  /** Writes row i into an array of `columns` numbers. */
-  read(row: number, into: Float64Array): void;
+  /** Writes rows `first` to `first + count`, one after the other, into `into`; count is at most `blockRows`. */
+  read(first: number, count: number, into: Float64Array): void;
 }
+
+/** Rows held at a time: every column of the basis is then read once for four products. */
+export const blockRows = 4;
 
 export interface SubspaceSvd {
   /** [rank, rows] and [rank, columns], row by row: singular vectors as orthonormal rows, by falling singular value. */
@@ -39,8 +42,8 @@ const oversampling = 8;
 const negligible = 1e-7;
 
 /**
- * The leading singular triplets of a matrix by subspace iteration (Halko et al. 2011), of which one row at a time is held.
- * A sweep reads every row once and costs 4 rows columns (rank + 8) operations. The entry of largest magnitude of each left
+ * The leading singular triplets of a matrix by subspace iteration (Halko et al. 2011), of which four rows at a time are
+ * held. A sweep reads every row once and costs 4 rows columns (rank + 8) operations. The entry of largest magnitude of each left
  * vector is positive, and vectors of singular value 0 are random ones orthogonal to the others.
  */
 export function subspaceSvd(matrix: RowSource, options: SubspaceOptions): SubspaceSvd {
@@ -85,18 +88,53 @@ function sweepRows(matrix: RowSource, basis: ColumnMatrix): Sweep {
   const width = basis.columns;
   const product = columnMatrix(rows, width);
   const back = columnMatrix(columns, width);
-  const row = new Float64Array(columns);
+  const block = new Float64Array(blockRows * columns);
   let normSquared = 0;
-  for (let i = 0; i < rows; i++) {
-    matrix.read(i, row);
-    normSquared += dotAt(row, 0, row, 0, columns);
+  for (let first = 0; first < rows; first += blockRows) {
+    const count = Math.min(blockRows, rows - first);
+    // Rows beyond the last one are zero, and add nothing.
+    if (count < blockRows) block.fill(0);
+    matrix.read(first, count, block);
+    normSquared += dotAt(block, 0, block, 0, count * columns);
     for (let c = 0; c < width; c++) {
-      const value = dotAt(row, 0, basis.values, c * columns, columns);
-      product.values[c * rows + i] = value;
-      addScaled(back.values, c * columns, value, row, 0, columns);
+      multiplyBlock(block, basis.values, back.values, c * columns, columns, product.values, c * rows + first, count);
     }
   }
   return { product, back, normSquared };
+}
+
+/** out[at + r] = row r of the block times column [from, from + length) of the basis, and their products into `back`. */
+function multiplyBlock(
+  block: Float64Array,
+  basis: Float64Array,
+  back: Float64Array,
+  from: number,
+  length: number,
+  out: Float64Array,
+  at: number,
+  count: number,
+): void {
+  let p = 0;
+  let q = 0;
+  let r = 0;
+  let s = 0;
+  for (let i = 0; i < length; i++) {
+    const x = basis[from + i] ?? 0;
+    p += x * (block[i] ?? 0);
+    q += x * (block[length + i] ?? 0);
+    r += x * (block[2 * length + i] ?? 0);
+    s += x * (block[3 * length + i] ?? 0);
+  }
+  const values = [p, q, r, s];
+  for (let row = 0; row < count; row++) out[at + row] = values[row] ?? 0;
+  for (let i = 0; i < length; i++) {
+    back[from + i] =
+      (back[from + i] ?? 0) +
+      p * (block[i] ?? 0) +
+      q * (block[length + i] ?? 0) +
+      r * (block[2 * length + i] ?? 0) +
+      s * (block[3 * length + i] ?? 0);
+  }
 }
 
 function randomMatrix(rows: number, columns: number, stream: RandomStream): ColumnMatrix {
