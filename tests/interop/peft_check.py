@@ -6,6 +6,8 @@ EXPECTED.json holds what fedlora computed, {"labels": [...], "cases": [{"text": 
 that differ by a constant per text give the same logarithms of the probabilities. Prints one JSON line with the largest
 difference; exit code 1 where it is above the tolerance, 3 where a Python package is missing.
 
+ADAPTER_FOLDER may be a merged model, a folder with a config.json: transformers then loads it without PEFT.
+
 A base folder whose only weights file has another name than model.safetensors is read through a copy with that name.
 """
 
@@ -44,12 +46,13 @@ def main() -> None:
     arguments = parser.parse_args()
     expected = json.loads(arguments.expected.read_text())
     labels = expected["labels"]
+    is_merged = (arguments.adapter / "config.json").exists()
     with tempfile.TemporaryDirectory() as scratch:
-        base = with_usual_name(arguments.base, pathlib.Path(scratch))
-        model = transformers.BertForSequenceClassification.from_pretrained(
-            base, num_labels=len(labels), torch_dtype=torch.float32
-        )
-    model = peft.PeftModel.from_pretrained(model, arguments.adapter)
+        base = arguments.adapter if is_merged else with_usual_name(arguments.base, pathlib.Path(scratch))
+        sizes = {} if is_merged else {"num_labels": len(labels)}
+        model = transformers.BertForSequenceClassification.from_pretrained(base, torch_dtype=torch.float32, **sizes)
+    if not is_merged:
+        model = peft.PeftModel.from_pretrained(model, arguments.adapter)
     model.eval()
     tokenizer = tokenizers.Tokenizer.from_file(str(arguments.base / "tokenizer.json"))
     tokenizer.no_padding()
