@@ -67,7 +67,6 @@ async function train(method: string, adapter: Partial<RunSpec["adapter"]> = {}):
     training: { localSteps: 5, batchSize: 4, optimizer: { learningRate: 0.05 } },
   });
   const { summary } = await coordinator.service.admin.createRun(method, spec);
-  const { train: trainIt, evaluate, heldBaseDeltas } = workbench.trainer;
   const { trainer } = workbench;
   await Promise.all(
     members.map(async (name, index) => {
@@ -82,9 +81,9 @@ async function train(method: string, adapter: Partial<RunSpec["adapter"]> = {}):
         stateFolder: join(folder, "states", summary.runId, name),
         data: { name, train: () => examples, evaluation: () => examples.slice(0, 4) },
         trainer: {
-          train: trainIt.bind(trainer),
-          evaluate: evaluate.bind(trainer),
-          ...(heldBaseDeltas && { heldBaseDeltas: heldBaseDeltas.bind(trainer) }),
+          train: trainer.train.bind(trainer),
+          evaluate: trainer.evaluate.bind(trainer),
+          ...(trainer.heldBaseDeltas && { heldBaseDeltas: trainer.heldBaseDeltas.bind(trainer) }),
           close: () => Promise.resolve(),
         },
         baseModelHash: workbench.baseModel.manifest.hash,
