@@ -34,9 +34,7 @@ export function newControls(
       const result = valuesOf(trained, name);
       const global = valuesOf(start, serverControlName(name));
       const own = valuesOf(start, clientControlName(name));
-      const next = own.map(
-        (value, i) => value - (global[i] ?? 0) + ((received[i] ?? 0) - (result[i] ?? 0)) / moved,
-      );
+      const next = own.map((value, i) => value - (global[i] ?? 0) + ((received[i] ?? 0) - (result[i] ?? 0)) / moved);
       return [clientControlName(name), fromFloat32(next, shapeOf(start, name))];
     }),
   );

@@ -45,11 +45,17 @@ test("has the gradient of finite differences", () => {
   const slope = (at: (delta: number) => number): number => (at(step) - at(-step)) / (2 * step);
   row.a.forEach((_, i) => {
     const moved = (delta: number) => row.a.map((value, k) => (k === i ? value + delta : value));
-    expect(gradients.a[i]).toBeCloseTo(slope((delta) => lossOf(moved(delta), row.b)), 6);
+    expect(gradients.a[i]).toBeCloseTo(
+      slope((delta) => lossOf(moved(delta), row.b)),
+      6,
+    );
   });
   row.b.forEach((_, i) => {
     const moved = (delta: number) => row.b.map((value, k) => (k === i ? value + delta : value));
-    expect(gradients.b[i]).toBeCloseTo(slope((delta) => lossOf(row.a, moved(delta))), 6);
+    expect(gradients.b[i]).toBeCloseTo(
+      slope((delta) => lossOf(row.a, moved(delta))),
+      6,
+    );
   });
 });
 
