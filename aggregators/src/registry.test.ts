@@ -12,7 +12,7 @@ test("an unknown name is refused with the nearest one", () => {
     expect.objectContaining({ code: "method-unknown", message: expect.stringContaining('did you mean "fedavg"?') }),
   );
   expect(() => findMethod(builtinMethods, "zzzzzzzzz")).toThrow(
-    expect.objectContaining({ code: "method-unknown", message: expect.stringContaining("Methods are fedavg") }),
+    expect.objectContaining({ code: "method-unknown", message: expect.stringMatching(/Methods are .*fedavg/) }),
   );
   expect(() => findMethod(builtinMethods, "toString")).toThrow(expect.objectContaining({ code: "method-unknown" }));
 });
