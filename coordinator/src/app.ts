@@ -82,7 +82,7 @@ async function start(
   closers: Closers,
 ): Promise<Coordinator> {
   const coordinatorKey = await loadCoordinatorKey(config.storage);
-  const aggregation = new AggregationPool();
+  const aggregation = new AggregationPool({ threadsPerJob: config.aggregationThreads });
   closers.add(() => aggregation.close());
   const running: { transport?: Transport; isDraining: boolean } = { isDraining: false };
   const metrics = createMetrics({

@@ -1,11 +1,10 @@
-import { readFileSync } from "node:fs";
-import { compileMethod, runPasses } from "@fedlora/aggregators";
-import type { AggregationResult } from "@fedlora/aggregators";
-import { FedLoraError, readSafetensors, writeSafetensors } from "@fedlora/core";
-import type { StateDict } from "@fedlora/core";
+import { joinSealed, runPasses, sealSpans } from "@fedlora/aggregators";
+import type { AggregationResult, SealedPasses } from "@fedlora/aggregators";
+import { writeSafetensors } from "@fedlora/core";
 import type { AggregationJob, AggregationOutcome } from "./aggregation.js";
 import { FileSink } from "./file-sink.js";
-import { UpdateReader, verifyBlob } from "./update-reader.js";
+import { RoundWork } from "./round-work.js";
+import type { Team } from "./team.js";
 
 /**
  * Aggregates one round from its stored updates: verifies every file, then runs the method's passes module by module and
@@ -13,23 +12,47 @@ import { UpdateReader, verifyBlob } from "./update-reader.js";
  * number of updates. Errors are those of `AggregationRunner.run`.
  */
 export function aggregateRound(job: AggregationJob): AggregationOutcome {
-  const { spec, adapterLayout, scalings, round, phase, state, baseVersion, updates } = job;
-  const method = compileMethod({ spec, adapterLayout, scalings });
-  assertUpdates(job);
-  for (const update of updates) verifyBlob(update);
-
-  const global = readGlobal(job);
-  const reader = new UpdateReader();
   const sink = new FileSink(job.deltaPath);
-  let result: AggregationResult;
+  const work = new RoundWork(job, sink);
+  let next = 0;
+  work.verify(() => next++);
+  work.verifyGlobal();
   try {
-    const input = { round, phase, state, global, baseVersion, sink, freshness: freshnessOf(job) };
-    result = runPasses(method.aggregate(input), (visit) => {
-      for (const update of updates) reader.visit(update, visit);
-    });
+    return outcomeOf(runPasses(work.open(), work.sweep));
   } finally {
     sink.close();
   }
+}
+
+/**
+ * `aggregateRound` with helpers: files and spans of groups are handed out one by one to this thread and theirs, what they
+ * sealed is put together here, and `finish` runs here (and in the helpers where it asks for more passes, which are not
+ * data). The result, and which error is thrown, are the same, bit by bit.
+ */
+export async function aggregateInThreads(job: AggregationJob, team: Team): Promise<AggregationOutcome> {
+  const sink = new FileSink(job.deltaPath);
+  const work = new RoundWork(job, sink);
+  try {
+    await team.share({ kind: "verify", job }, (next) => work.verify(next));
+    work.verifyGlobal();
+    let aggregation = work.open();
+    let before: SealedPasses | undefined;
+    for (;;) {
+      const current = aggregation;
+      const parts = await team.share({ kind: "seal", before }, (next) => sealSpans(current, work.sweep, next));
+      const sealed = joinSealed(current, parts);
+      const result = current.finish(sealed);
+      if (result.kind !== "continue") return outcomeOf(result);
+      aggregation = result.next;
+      before = sealed;
+    }
+  } finally {
+    team.release();
+    sink.close();
+  }
+}
+
+function outcomeOf(result: AggregationResult): AggregationOutcome {
   if (result.kind === "refused") return result;
   return {
     kind: "adapter",
@@ -38,29 +61,4 @@ export function aggregateRound(job: AggregationJob): AggregationOutcome {
     baseDelta: result.baseDelta,
     metrics: result.metrics,
   };
-}
-
-/** 1 where no update is stale; undefined where none weighs anything. */
-function freshnessOf({ updates }: AggregationJob): number | undefined {
-  const full = updates.reduce((sum, { fullWeight }) => sum + fullWeight, 0);
-  const weight = updates.reduce((sum, update) => sum + update.weight, 0);
-  return full > 0 ? weight / full : undefined;
-}
-
-function assertUpdates({ updates }: AggregationJob): void {
-  const seen = new Set<string>();
-  for (const { id, weight } of updates) {
-    if (!(weight >= 0 && weight < Infinity)) {
-      throw new FedLoraError("update-weight", `weight ${weight} of update "${id}" must be a finite number from 0 on`, {
-        details: { updateId: id },
-      });
-    }
-    if (seen.has(id)) throw new FedLoraError("update-conflict", `update "${id}" is named twice in one round`);
-    seen.add(id);
-  }
-}
-
-function readGlobal({ global }: AggregationJob): StateDict {
-  verifyBlob(global);
-  return readSafetensors(readFileSync(global.path)).tensors;
 }

@@ -3,20 +3,25 @@ import { FedLoraError, planSafetensors } from "@fedlora/core";
 import type { TensorLayout } from "@fedlora/core";
 import type { TensorSink } from "@fedlora/aggregators";
 
-/** Writes tensors straight into their places in a safetensors file, made at the first call. Float32, little endian. */
+/**
+ * Writes tensors straight into their places in a safetensors file, made at the first call. Float32, little endian. Several
+ * threads may write to one file: one makes it, the others join when it has, and the one that made it closes last.
+ */
 export class FileSink implements TensorSink {
   readonly #path: string;
+  readonly #role: "make" | "join";
   readonly #offsets = new Map<string, number>();
   #fd: number | undefined;
 
-  constructor(path: string) {
+  constructor(path: string, role: "make" | "join" = "make") {
     this.#path = path;
+    this.#role = role;
   }
 
   open(layout: TensorLayout): void {
     const { header, tensors } = planSafetensors(layout);
-    this.#fd = openSync(this.#path, "w", 0o600);
-    writeSync(this.#fd, header, 0, header.byteLength, 0);
+    this.#fd = openSync(this.#path, this.#role === "make" ? "w" : "r+", 0o600);
+    if (this.#role === "make") writeSync(this.#fd, header, 0, header.byteLength, 0);
     for (const { name, offset } of tensors) this.#offsets.set(name, offset);
   }
 
@@ -34,7 +39,7 @@ export class FileSink implements TensorSink {
   /** May be called twice, and without `open`. */
   close(): void {
     if (this.#fd === undefined) return;
-    fsyncSync(this.#fd);
+    if (this.#role === "make") fsyncSync(this.#fd);
     closeSync(this.#fd);
     this.#fd = undefined;
   }

@@ -3,11 +3,13 @@ import { FedLoraError } from "@fedlora/core";
 import { startThread } from "@fedlora/core/node";
 import type { AggregationJob, AggregationOutcome, AggregationRunner } from "./aggregation.js";
 import { fromErrorValue } from "./worker-messages.js";
-import type { WorkerAnswer } from "./worker-messages.js";
+import type { WorkerAnswer, WorkerRequest } from "./worker-messages.js";
 
 export interface AggregationPoolOptions {
-  /** Jobs at once, each in a thread of its own; 1 or more, default 1. Further jobs wait in order. */
+  /** Jobs at once, each in threads of its own; 1 or more, default 1. Further jobs wait in order. */
   readonly threads?: number;
+  /** Threads that share one job; 1 or more, default 1. A small job takes one. */
+  readonly threadsPerJob?: number;
   /** Most JavaScript heap of one thread, in MiB; default 512. Tensors live outside it and are bounded by the adapter. */
   readonly maxHeapMb?: number;
 }
@@ -21,21 +23,25 @@ interface QueuedJob {
 
 /**
  * Aggregates in worker threads, so that the event loop (gRPC keepalive, intake) never waits for a fold. A thread is kept
- * for the next job; one whose job was cancelled is ended, with its open file and its memory.
+ * for the next job; one whose job was cancelled is ended, with its open file, its memory and the threads that help it.
  */
 export class AggregationPool implements AggregationRunner {
   readonly #maxHeapMb: number;
   readonly #queue: QueuedJob[] = [];
   readonly #running = new Map<Worker, QueuedJob>();
   readonly #threads: number;
+  readonly #threadsPerJob: number;
   #idle: Worker[] = [];
   #isClosed = false;
 
-  constructor({ threads = 1, maxHeapMb = 512 }: AggregationPoolOptions = {}) {
-    if (!Number.isSafeInteger(threads) || threads < 1) {
-      throw new FedLoraError("config-invalid", `threads ${threads} must be an integer of at least 1`);
+  constructor({ threads = 1, threadsPerJob = 1, maxHeapMb = 512 }: AggregationPoolOptions = {}) {
+    for (const [name, count] of Object.entries({ threads, threadsPerJob })) {
+      if (!Number.isSafeInteger(count) || count < 1) {
+        throw new FedLoraError("config-invalid", `${name} ${count} must be an integer of at least 1`);
+      }
     }
     this.#threads = threads;
+    this.#threadsPerJob = threadsPerJob;
     this.#maxHeapMb = maxHeapMb;
   }
 
@@ -98,7 +104,7 @@ export class AggregationPool implements AggregationRunner {
     });
     // An idle thread does not keep the process alive, a working one does.
     worker.ref();
-    worker.postMessage(queued.job);
+    worker.postMessage({ job: queued.job, threads: this.#threadsPerJob } satisfies WorkerRequest);
   }
 
   #finish(worker: Worker, settle: () => void, then: "keep" | "end"): void {

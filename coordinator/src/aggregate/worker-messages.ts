@@ -1,6 +1,12 @@
 import { FedLoraError } from "@fedlora/core";
 import type { ErrorCode } from "@fedlora/core";
-import type { AggregationOutcome } from "./aggregation.js";
+import type { AggregationJob, AggregationOutcome } from "./aggregation.js";
+
+export interface WorkerRequest {
+  readonly job: AggregationJob;
+  /** For this job, the worker itself included. */
+  readonly threads: number;
+}
 
 /** What crosses back from the worker: a class instance would lose its prototype, so errors travel as values. */
 export type WorkerAnswer =

@@ -1,4 +1,5 @@
 import { FedLoraError } from "@fedlora/core";
+import { availableParallelism } from "node:os";
 import { limits } from "@fedlora/proto";
 import { z } from "zod";
 
@@ -48,6 +49,12 @@ export const coordinatorConfigSchema = z.strictObject({
     .min(60_000)
     .default(24 * 3_600_000)
     .describe("How long the bytes of an unfinished upload are kept; default one day."),
+  aggregationThreads: z
+    .int()
+    .min(1)
+    .max(64)
+    .default(() => Math.min(2, availableParallelism()))
+    .describe("Threads that share the aggregation of one round; 1 to 64, default 2, or 1 on a single core."),
   drainMs: z.int().min(0).default(25_000).describe("Longest graceful end after SIGTERM; default 25000."),
   models: z.array(z.string().min(1)).default([]).describe("Model manifests registered at start."),
   runs: z.array(z.string().min(1)).default([]).describe("Run specs created at start, once per file content."),
