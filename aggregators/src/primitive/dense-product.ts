@@ -1,6 +1,6 @@
 import { baseDeltaKeys, FedLoraError } from "@fedlora/core";
 import type { StateDict } from "@fedlora/core";
-import { addScaled } from "../linalg/column-matrix.js";
+import { columnMatrix, multiply } from "../linalg/column-matrix.js";
 import type { AggregationPass, TensorGroup, TensorSink } from "../method.js";
 import { ExactSum } from "./exact-sum.js";
 import { moduleOf } from "./product-delta.js";
@@ -111,6 +111,9 @@ function rowBlocks(group: DeltaPlan["group"], elements: number): RowBlock[] {
   });
 }
 
+/** Rows of a product made at a time: they stay in the second cache. */
+const rowsAtOnce = 16;
+
 /** Rows of (B + dB) (A + dA), row-major in float64. */
 function productRows(
   term: FactorDeltas,
@@ -119,13 +122,18 @@ function productRows(
   row: number,
 ): Float64Array {
   const { rank: fullRank, dIn } = factorSizes(group.factors);
-  const a = sumOf(term.a, from?.a);
+  const { rank } = term;
+  const right = columnMatrix(dIn, rank, sumOf(term.a, from?.a));
   const out = new Float64Array(rows * dIn);
-  for (let i = 0; i < rows; i++) {
-    for (let q = 0; q < term.rank; q++) {
-      const b = (term.b[(row + i) * term.rank + q] ?? 0) + (from?.b[(row + i) * fullRank + q] ?? 0);
-      addScaled(out, i * dIn, b, a, q * dIn, dIn);
+  for (let start = 0; start < rows; start += rowsAtOnce) {
+    const left = columnMatrix(rank, Math.min(rowsAtOnce, rows - start));
+    for (let i = 0; i < left.columns; i++) {
+      const at = row + start + i;
+      for (let q = 0; q < rank; q++) {
+        left.values[i * rank + q] = (term.b[at * rank + q] ?? 0) + (from?.b[at * fullRank + q] ?? 0);
+      }
     }
+    out.set(multiply(right, left).values, start * dIn);
   }
   return out;
 }
