@@ -12,8 +12,8 @@ import {
   toStateDict,
 } from "@fedlora/core";
 import type { ArtifactRef, ArtifactRequest } from "../engine/artifact.js";
-import { rowsPerText } from "../engine/compile/declare-inputs.js";
 import type { TrainingEngine } from "../engine/engine.js";
+import { rowsPerText } from "../engine/rows-per-text.js";
 import type { AdapterPlan } from "../lora/adapter-plan.js";
 import type { OpenBase } from "../models/base-delta/base-versions.js";
 import type { BaseModel } from "../models/base-model.js";

@@ -2,6 +2,7 @@ import { FedLoraError, headKeys, loraKeys } from "@fedlora/core";
 import type { AdaptableModule } from "@fedlora/core";
 import type { FamilyDescription } from "../../models/family.js";
 import { formTensors, gradientsOf } from "../adapter-form.js";
+import { rowsPerText } from "../rows-per-text.js";
 import type { AdaptedModule, ArtifactInput, ArtifactRequest } from "../artifact.js";
 
 export const inputNames = {
@@ -100,13 +101,6 @@ function dataInputs({ purpose, task, batch, length }: ArtifactRequest): Artifact
   if (purpose === "generate")
     inputs.push({ name: inputNames.position, role: "position", dtype: "I32", shape: [batch] });
   return inputs;
-}
-
-/** Rows per text that a module sees: one outside the layers, and where a classification reads no other. */
-export function rowsPerText(request: ArtifactRequest, description: FamilyDescription, module: AdaptableModule): number {
-  const isPooled =
-    request.task.kind === "sequence-classification" && description.pooledModules?.includes(module.name) === true;
-  return module.layer === null || isPooled ? 1 : request.length;
 }
 
 function moduleInputs(

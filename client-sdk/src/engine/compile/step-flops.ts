@@ -1,6 +1,6 @@
 import type { FamilyDescription } from "../../models/family.js";
 import type { ArtifactRequest } from "../artifact.js";
-import { rowsPerText } from "./declare-inputs.js";
+import { rowsPerText } from "../rows-per-text.js";
 
 /**
  * Floating-point operations of one run, the same for every engine: 2 per weight and row for each frozen matrix of the
