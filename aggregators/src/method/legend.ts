@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Method, MethodDefinition, MethodRun } from "../method.js";
 import { adapterGroups } from "../primitive/adapter-groups.js";
+import { biasClientsSchema } from "../primitive/factor-bias.js";
 import { meanAggregation } from "../primitive/mean-aggregation.js";
 import {
   bytesPerRound,
@@ -14,7 +15,7 @@ import {
 } from "../primitive/method-parts.js";
 import { ownerMeanPass } from "../primitive/owner-mean.js";
 
-const optionsSchema = z.strictObject({});
+const optionsSchema = z.strictObject({ biasClients: biasClientsSchema });
 export type LegendOptions = z.output<typeof optionsSchema>;
 
 /**
@@ -27,6 +28,7 @@ export type LegendOptions = z.output<typeof optionsSchema>;
  * module's current adapter, read-only: it is part of the model that the upper layers are trained for.
  *
  * Paper: Liu et al., "Adaptive Parameter-Efficient Federated Fine-Tuning on Heterogeneous Devices" (LEGEND), IEEE TMC 2025.
+ * As in `fedavg`, means of factors are not the mean of the products; `bias` is measured over the holders of each module.
  * Which client holds what is the run's rank plan, not this method's business.
  * Privacy: needs weighted sums and the weight per module; a mean over few holders needs more noise.
  */
@@ -53,11 +55,12 @@ export const legend: MethodDefinition<LegendOptions> = {
     weightings: ["uniform", "by-examples"],
     evaluation: "global",
   },
-  create: (_options, run) => createLegend(run),
+  create: (options, run) => createLegend(options, run),
 };
 
-function createLegend({ spec, adapterLayout }: MethodRun): Method {
+function createLegend({ biasClients }: LegendOptions, { spec, adapterLayout }: MethodRun): Method {
   const groups = adapterGroups(adapterLayout);
+  const bias = { groups, exactUpTo: biasClients, seed: spec.training.seed };
   return {
     definition: legend,
     initialState: () => ({ version: legend.version, values: {}, tensors: new Map() }),
@@ -68,13 +71,10 @@ function createLegend({ spec, adapterLayout }: MethodRun): Method {
     },
     clientState: () => undefined,
     intake: (instruction, baseVersion) => freshOnly(instruction, spec, baseVersion),
-    aggregate: (input) => meanAggregation(ownerMeanPass("mean", groups, input.global), input),
+    aggregate: (input) => meanAggregation(ownerMeanPass("mean", groups, input.global), input, { bias }),
     projectFor: projectLeading,
     bytes: (instruction) => bytesPerRound(instruction, spec),
     exports: () => ["peft"],
-    bias: {
-      kind: "unmeasurable",
-      why: "clients hold different modules, so there is no common set of products to average",
-    },
+    bias: { kind: "measured", metric: "bias" },
   };
 }
