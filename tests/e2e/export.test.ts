@@ -9,7 +9,7 @@ import {
   type SavedAdapter,
 } from "@fedlora/client-sdk";
 import { createCoordinator, type Coordinator } from "@fedlora/coordinator";
-import { compileRunSpec, readSafetensors, type RunId, type RunSpec } from "@fedlora/core";
+import { compileRunSpec, readSafetensors, type BlobId, type RunId, type RunSpec } from "@fedlora/core";
 import { spawnSync } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -236,6 +236,14 @@ describe("a run that changed its base weights (fedex-lora)", () => {
     expect(stdout).toContain("bert.encoder.layer.0.attention.self.query");
     expect(stdout).toMatch(/round 2 written to .*truncated, rank 2.*; left out 0?\.?\d.* of the change's norm/u);
   });
+});
+
+test("a blob that is not there leaves no file", async () => {
+  const admin = new AdminClient({ coordinator: coordinator.address });
+  const saving = admin.saveBlob("0".repeat(64) as BlobId, join(folder, "blob"));
+  await expect(saving).rejects.toMatchObject({ code: "blob-not-found" });
+  admin.close();
+  expect((await readdir(folder)).filter((name) => name.startsWith("blob"))).toEqual([]);
 });
 
 describe("a latent run (fed-sb)", () => {

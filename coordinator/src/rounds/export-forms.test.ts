@@ -1,7 +1,10 @@
-import type { RunSpecInput } from "@fedlora/core";
+import { compileMethod } from "@fedlora/aggregators";
+import type { RunId, RunSpecInput } from "@fedlora/core";
 import { expect, test } from "vitest";
 
 import { ClockedFederation } from "../testing/clocked-federation.js";
+import { testSpec } from "../testing/federation.js";
+import { assertExportForm } from "./export-forms.js";
 
 /** A run of one round that both clients took part in. */
 async function trained(changes: Partial<RunSpecInput>) {
@@ -48,4 +51,15 @@ test("a run of personal models has no global adapter: the error says where the m
       refusal("a model of its own", "client\\.model\\(\\)", "allowed: nothing$"),
     );
   }
+});
+
+test("a changed base rules a plain adapter out, whatever the method declares", () => {
+  const method = compileMethod({ spec: testSpec(), scalings: {}, adapterLayout: [] });
+  const attempt = (form: string, baseVersion: number) => () =>
+    assertExportForm("run-1" as RunId, form, baseVersion, method, method.initialState());
+
+  expect(method.exports(method.initialState())).toContain("peft");
+  expect(attempt("peft", 0)).not.toThrow();
+  expect(attempt("peft", 1)).toThrow(refusal("another model", "allowed: truncated, merged$"));
+  expect(attempt("merged", 1)).not.toThrow();
 });
