@@ -1,8 +1,8 @@
 import type { RandomStream } from "@fedlora/core";
 import { addScaled } from "../linalg/column-matrix.js";
 import type { FactoredMatrix } from "./sketched-matrix.js";
-import { subspaceSvd } from "./subspace-svd.js";
-import type { SubspaceSvd } from "./subspace-svd.js";
+import { rowSubspaceSvd } from "./row-subspace-svd.js";
+import type { RowSubspaceSvd } from "./row-subspace-svd.js";
 
 export interface FirstStepOptions {
   readonly rank: number;
@@ -18,7 +18,7 @@ const settled = 1e-3;
  * The leading singular triplets of -sign(G), or of -G, for G [dOut, dIn] in factors. Signs have full rank even where G has
  * not, so every sweep computes G and its signs four rows at a time and forgets them: nothing of the size of G is ever held.
  */
-export function firstStep({ left, right }: FactoredMatrix, { rank, sign, stream }: FirstStepOptions): SubspaceSvd {
+export function firstStep({ left, right }: FactoredMatrix, { rank, sign, stream }: FirstStepOptions): RowSubspaceSvd {
   const [rows, columns] = [left.rows, right.rows];
   const read = (first: number, count: number, into: Float64Array): void => {
     into.fill(0, 0, count * columns);
@@ -30,5 +30,5 @@ export function firstStep({ left, right }: FactoredMatrix, { rank, sign, stream 
     }
     if (sign) for (let i = 0; i < count * columns; i++) into[i] = Math.sign(into[i] ?? 0);
   };
-  return subspaceSvd({ rows, columns, read }, { rank, stream, settled });
+  return rowSubspaceSvd({ rows, columns, read }, { rank, stream, settled });
 }

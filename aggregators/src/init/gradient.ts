@@ -14,7 +14,7 @@ import { sketchedMatrix } from "./sketched-matrix.js";
 import type { SketchedMatrix } from "./sketched-matrix.js";
 import { sketchRoles, sketchedModules, sketchGroups } from "./sketched-modules.js";
 import type { SketchedModule } from "./sketched-modules.js";
-import type { SubspaceSvd } from "./subspace-svd.js";
+import type { RowSubspaceSvd } from "./row-subspace-svd.js";
 
 /** What float32 leaves of orthonormal factors. */
 const maxOrthonormalityError = 1e-5;
@@ -108,7 +108,7 @@ function testMatrix(key: RandomKey, { name, shape }: TensorSpec): Tensor {
 interface ModuleStart {
   readonly module: SketchedModule;
   readonly gradient: SketchedMatrix;
-  readonly step: SubspaceSvd;
+  readonly step: RowSubspaceSvd;
 }
 
 function startOf(

@@ -1,6 +1,6 @@
 import { fromFloat32 } from "@fedlora/core";
 import type { RandomStream, Tensor } from "@fedlora/core";
-import { subspaceSvd } from "./subspace-svd.js";
+import { rowSubspaceSvd } from "./row-subspace-svd.js";
 
 export interface PrincipalFactors {
   /** [rank, dIn] */
@@ -17,7 +17,7 @@ const maxSweeps = 30;
 
 /**
  * PiSSA's start of one module: of the weight's leading singular triplets W ~ U S V^T, A0 = sqrt(S / s) V^T and
- * B0 = U sqrt(S / s), so that s B0 A0 = U S V^T. Singular vectors turn as `subspaceSvd` says.
+ * B0 = U sqrt(S / s), so that s B0 A0 = U S V^T. Singular vectors turn as `rowSubspaceSvd` says.
  *
  * Paper: Meng et al., "PiSSA: Principal Singular Values and Singular Vectors Adaptation of Large Language Models", 2024.
  *
@@ -30,7 +30,7 @@ export function principalFactors(
   const { values, dOut, dIn } = weight;
   const read = (first: number, count: number, into: Float64Array): void =>
     into.set(values.subarray(first * dIn, (first + count) * dIn));
-  const { u, s, v, leftOut } = subspaceSvd({ rows: dOut, columns: dIn, read }, { rank, stream, settled, maxSweeps });
+  const { u, s, v, leftOut } = rowSubspaceSvd({ rows: dOut, columns: dIn, read }, { rank, stream, settled, maxSweeps });
   const a = new Float32Array(rank * dIn);
   const b = new Float32Array(dOut * rank);
   for (let k = 0; k < rank; k++) {

@@ -16,7 +16,7 @@ export interface RowSource {
 /** Rows held at a time: every column of the basis is then read once for four products. */
 export const blockRows = 4;
 
-export interface SubspaceSvd {
+export interface RowSubspaceSvd {
   /** [rank, rows] and [rank, columns], row by row: singular vectors as orthonormal rows, by falling singular value. */
   readonly u: Float64Array;
   readonly v: Float64Array;
@@ -26,7 +26,7 @@ export interface SubspaceSvd {
   readonly leftOut: number;
 }
 
-export interface SubspaceOptions {
+export interface RowSubspaceOptions {
   /** At most the matrix's smaller side. */
   readonly rank: number;
   readonly stream: RandomStream;
@@ -42,11 +42,12 @@ const oversampling = 8;
 const negligible = 1e-7;
 
 /**
- * The leading singular triplets of a matrix by subspace iteration (Halko et al. 2011), of which four rows at a time are
- * held. A sweep reads every row once and costs 4 rows columns (rank + 8) operations. The entry of largest magnitude of each left
- * vector is positive, and vectors of singular value 0 are random ones orthogonal to the others.
+ * The leading singular triplets of a matrix that has no factors, such as the signs of one that has (else see linalg's
+ * `subspaceSvd`), by subspace iteration (Halko et al. 2011) with four rows in memory. A sweep reads every row once and
+ * costs 4 rows columns (rank + 8) operations. The entry of largest magnitude of each left vector is positive, and vectors
+ * of singular value 0 are random ones orthogonal to the others.
  */
-export function subspaceSvd(matrix: RowSource, options: SubspaceOptions): SubspaceSvd {
+export function rowSubspaceSvd(matrix: RowSource, options: RowSubspaceOptions): RowSubspaceSvd {
   const { rank, stream, settled = 1e-6, maxSweeps = 12 } = options;
   const width = Math.min(rank + oversampling, matrix.rows, matrix.columns);
   let basis = orthonormalColumns(randomMatrix(matrix.columns, width, stream));
