@@ -3,8 +3,13 @@ import { FedLoraError } from "@fedlora/core";
 
 /** A text file named on the command line; a missing one is told by its path, not by errno. */
 export async function readTextFile(path: string, what: string): Promise<string> {
+  return (await readBytes(path, what)).toString("utf8");
+}
+
+/** As `readTextFile`, for files that are no text. */
+export async function readBytes(path: string, what: string): Promise<Buffer> {
   try {
-    return await readFile(path, "utf8");
+    return await readFile(path);
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
     const why =

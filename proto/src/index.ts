@@ -8,8 +8,9 @@ export { limits, protocolVersion } from "./limits.js";
 export { enrolProofBytes, planBytes, receiptBytes } from "./signed-bytes.js";
 export type { BlobSizes } from "./signed-bytes.js";
 
-export { blobChunkFromWire, blobChunkToWire, blobRangeFromWire } from "./convert/blob.js";
-export type { BlobChunk, BlobRange } from "./convert/blob.js";
+export { blobChunkFromWire, blobChunkToWire, blobRangeFromWire, blobPieceFromWire } from "./convert/blob.js";
+export type { BlobChunk, BlobPiece, BlobRange } from "./convert/blob.js";
+export { blobRefToWire } from "./convert/blob-ref.js";
 export type { BlobReference } from "./convert/blob-ref.js";
 export { noCapability } from "./convert/capability.js";
 export type { CapabilityReport } from "./convert/capability.js";

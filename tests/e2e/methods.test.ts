@@ -1,6 +1,23 @@
-import { FederatedClient, loadBaseModel, openModelWorkbench, type ModelWorkbench } from "@fedlora/client-sdk";
+import {
+  AdminClient,
+  FederatedClient,
+  loadBaseModel,
+  openModelWorkbench,
+  type ModelWorkbench,
+} from "@fedlora/client-sdk";
 import { builtinMethods, type MethodDefinition } from "@fedlora/aggregators";
-import { compileRunSpec, type ModelManifest, type RunSpecInput } from "@fedlora/core";
+import {
+  compileRunSpec,
+  elementCount,
+  fromFloat32,
+  initialAdapter,
+  resolveAdapter,
+  toStateDict,
+  writeSafetensors,
+  type ModelManifest,
+  type RunSpecInput,
+  type Tensor,
+} from "@fedlora/core";
 import { createCoordinator, type Coordinator } from "@fedlora/coordinator";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -146,6 +163,37 @@ test("a client keeps the result of a run that changed the base weights, and can 
 
   expect(state).toBe("completed");
   expect(answer!.scores["ham"]! + answer!.scores["spam"]!).toBeCloseTo(1, 5);
+});
+
+test("a run starts from a file that was sent before it, taken out of the base weights where it says so", async () => {
+  const admin = new AdminClient({ coordinator: coordinator.address });
+  const spec = (hash: string): RunSpecInput => ({
+    ...specOf(builtinMethods.get("fedavg")!, {}),
+    name: "from-file",
+    adapter: { rank: 2, targetModules: ["query"], init: { kind: "file", hash, subtracted: true } },
+  });
+  const { adapter, task } = compileRunSpec(spec("0".repeat(64)));
+  const start = initialAdapter(resolveAdapter(adapter, manifest, task), 7);
+  const filled = [...start].map(([name, { shape }]): [string, Tensor] => {
+    const values = Float32Array.from({ length: elementCount(shape) }, (_, i) => Math.sin(i) / 10);
+    return [name, fromFloat32(values, shape)];
+  });
+  const file = writeSafetensors(toStateDict(filled));
+  const missing = federate(spec("12".repeat(32)));
+  await expect(missing).rejects.toMatchObject({
+    code: "adapter-invalid",
+    message: expect.stringContaining("--adapter"),
+  });
+
+  const hash = await admin.putBlob(file);
+  const { detail, declined, runId } = await federate({ ...spec(hash), name: "from-a-file" });
+
+  expect(declined).toEqual([]);
+  expect(detail.summary.state).toBe("completed");
+  // B0 A0 is in the adapter and out of the base: a plain adapter would be another model.
+  await expect(admin.getExport(runId, 0, "peft")).rejects.toMatchObject({ code: "export-refused" });
+  expect((await admin.getExport(runId, 0, "stacked")).baseDeltas).toMatchObject([{ fromVersion: 0, toVersion: 1 }]);
+  admin.close();
 });
 
 /** Choices that go with several methods, each once with one that allows it. */

@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { formatBytes, formatMetric, formatSeconds, table } from "../output.js";
-import { readTextFile } from "../files.js";
+import { readBytes, readTextFile } from "../files.js";
 import { interruptSignal, parseRunId, wholeNumber, withAdmin, withCoordinator, withJson } from "./shared.js";
 import { describeEvent } from "./run-events.js";
 
@@ -18,10 +18,13 @@ export function runCommand(): Command {
 
   sub("create <spec>", "create a run from a spec file (YAML or JSON)")
     .option("--key <text>", "idempotency key: the same key gives the same run")
-    .action(async (spec: string, options: AdminOptions & { key?: string }) => {
+    .option("--adapter <file>", "the adapter that the spec's adapter.init names by its hash")
+    .action(async (spec: string, options: AdminOptions & { key?: string; adapter?: string }) => {
       const { parseRunSpec } = await import("@fedlora/core");
       const parsed = parseRunSpec(await readTextFile(spec, "run spec"));
+      const adapter = options.adapter === undefined ? undefined : await readBytes(options.adapter, "adapter");
       await withAdmin(options, async (admin, output) => {
+        if (adapter !== undefined) await admin.putBlob(adapter);
         const run = await admin.createRun(parsed, options.key);
         output.print(output.json ? JSON.stringify(run.summary) : run.summary.runId);
         output.note(`created; follow it with: fedlora run watch ${run.summary.runId} -c ${options.coordinator}`);

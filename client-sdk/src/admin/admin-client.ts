@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import {
   BlobHasher,
   blobIdOf,
+  chunksOf,
   FedLoraError,
   type BaseModelHash,
   type BlobId,
@@ -125,6 +126,24 @@ export class AdminClient {
     return exportedAdapterFromWire(
       await this.#call((options, done) => this.#admin.getExport({ runId, round, form }, options, done)),
     );
+  }
+
+  /** Sends a file that a run spec names by its hash, before the run is created; returns that hash. */
+  async putBlob(bytes: Uint8Array): Promise<BlobId> {
+    const id = blobIdOf(bytes, nodeSha256);
+    const messages = [...chunksOf(bytes)].map(({ bytes: data }, index) =>
+      index === 0 ? { blob: { blobId: id, size: bytes.byteLength }, data } : { data },
+    );
+    await new Promise<void>((resolve, reject) => {
+      const call = this.#admin.putBlob((failure: ServiceError | null) => {
+        if (failure === null) resolve();
+        else reject(errorFromStatus(failure));
+      });
+      // The library holds what the other side is not ready for; an adapter fits into memory.
+      for (const message of messages) call.write(message);
+      call.end();
+    });
+    return id;
   }
 
   /** A blob's bytes, checked against its id. */

@@ -4,7 +4,6 @@ import {
   canonicalBytes,
   canonicalJson,
   compileRunSpec,
-  initialAdapter,
   parseModelManifest,
   readSafetensors,
   toPeftConfig,
@@ -16,6 +15,7 @@ import type { AdminService, RunDetail, RunEventRecord, RunSummary } from "../ser
 import type { CoordinatorCore } from "./coordinator-core.js";
 import { decideResume, decideStop } from "./decide-round.js";
 import { assertExportForm } from "./export-forms.js";
+import { makeStart } from "./make-start.js";
 import { loadMethodState, readBlob } from "./plan-factory.js";
 import { createRunContext } from "./run-context.js";
 import type { RunDriver } from "./run-driver.js";
@@ -148,8 +148,8 @@ export class CoordinatorAdminService implements AdminService {
     if (this.#core.isDraining) throw new FedLoraError("unavailable", "the coordinator is draining");
     const manifest = await this.#core.loadManifest(spec.model.hash as BaseModelHash);
     compileRunSpec(spec, { manifest });
-    const { adapter } = createRunContext(spec, manifest, methods);
-    const ref = await keeper.put(writeSafetensors(initialAdapter(adapter, spec.training.seed)));
+    const context = createRunContext(spec, manifest, methods);
+    const start = await makeStart(this.#core.storage.blobs, keeper, context);
     try {
       const runId = this.#newRunId(spec.name, idempotencyKey);
       const event = {
@@ -159,11 +159,13 @@ export class CoordinatorAdminService implements AdminService {
         atMs: clock.now(),
         idempotencyKey,
         spec,
-        adapter: ref,
+        ...start,
       };
       return (await this.#core.addRun(event, manifest)).runId;
     } finally {
-      keeper.unpin([ref.id]);
+      keeper.unpin(
+        [start.adapter, ...(start.baseDelta === undefined ? [] : [start.baseDelta.blob])].map(({ id }) => id),
+      );
     }
   }
 

@@ -58,6 +58,8 @@ export type RunEvent =
       readonly spec: RunSpec;
       /** The adapter of round 0. */
       readonly adapter: BlobRef;
+      /** What its initialisation took out of the base weights; absent: nothing. */
+      readonly baseDelta?: BaseDeltaRef;
     })
   | (Common & {
       readonly type: "round-started";

@@ -1,8 +1,10 @@
 import { isBlobId, type BlobId } from "@fedlora/core";
 import type { AdminBlobChunk__Output } from "../gen/fedlora/v1/AdminBlobChunk.js";
+import type { AdminPutBlobRequest__Output } from "../gen/fedlora/v1/AdminPutBlobRequest.js";
 import type { BlobChunk as WireChunk, BlobChunk__Output } from "../gen/fedlora/v1/BlobChunk.js";
 import type { GetBlobRequest__Output } from "../gen/fedlora/v1/GetBlobRequest.js";
 import { limits } from "../limits.js";
+import { optionalBlobRefFromWire, type BlobReference } from "./blob-ref.js";
 import { checkBytes, checkId, checkInt, invalid } from "./checks.js";
 
 /** One hashed piece of a blob; `data` may be a view into a received message: copy it before keeping it. */
@@ -41,6 +43,20 @@ export function blobChunkFromWire(wire: BlobChunk__Output | AdminBlobChunk__Outp
     data: checkBytes(wire.data, "data", 0, limits.chunkBytes),
     sha256: checkBytes(wire.sha256, "sha256", 32, 32),
     total,
+  };
+}
+
+/** A piece of a blob that an operator sends; the first one names it. */
+export interface BlobPiece {
+  readonly blob: BlobReference | undefined;
+  /** 256 KiB, but for the last piece. */
+  readonly data: Uint8Array;
+}
+
+export function blobPieceFromWire(wire: AdminPutBlobRequest__Output): BlobPiece {
+  return {
+    blob: optionalBlobRefFromWire(wire.blob, "blob"),
+    data: checkBytes(wire.data, "data", 0, limits.chunkBytes),
   };
 }
 

@@ -4,6 +4,7 @@ import type { MessageTypeDefinition } from '@grpc/proto-loader';
 import type { AdminClient as _fedlora_v1_AdminClient, AdminDefinition as _fedlora_v1_AdminDefinition } from './fedlora/v1/Admin.js';
 import type { AdminBlobChunk as _fedlora_v1_AdminBlobChunk, AdminBlobChunk__Output as _fedlora_v1_AdminBlobChunk__Output } from './fedlora/v1/AdminBlobChunk.js';
 import type { AdminGetBlobRequest as _fedlora_v1_AdminGetBlobRequest, AdminGetBlobRequest__Output as _fedlora_v1_AdminGetBlobRequest__Output } from './fedlora/v1/AdminGetBlobRequest.js';
+import type { AdminPutBlobRequest as _fedlora_v1_AdminPutBlobRequest, AdminPutBlobRequest__Output as _fedlora_v1_AdminPutBlobRequest__Output } from './fedlora/v1/AdminPutBlobRequest.js';
 import type { AuditRecord as _fedlora_v1_AuditRecord, AuditRecord__Output as _fedlora_v1_AuditRecord__Output } from './fedlora/v1/AuditRecord.js';
 import type { AuditRequest as _fedlora_v1_AuditRequest, AuditRequest__Output as _fedlora_v1_AuditRequest__Output } from './fedlora/v1/AuditRequest.js';
 import type { BaseDelta as _fedlora_v1_BaseDelta, BaseDelta__Output as _fedlora_v1_BaseDelta__Output } from './fedlora/v1/BaseDelta.js';
@@ -39,6 +40,7 @@ export interface ProtoGrpcType {
       Admin: SubtypeConstructor<typeof grpc.Client, _fedlora_v1_AdminClient> & { service: _fedlora_v1_AdminDefinition }
       AdminBlobChunk: MessageTypeDefinition<_fedlora_v1_AdminBlobChunk, _fedlora_v1_AdminBlobChunk__Output>
       AdminGetBlobRequest: MessageTypeDefinition<_fedlora_v1_AdminGetBlobRequest, _fedlora_v1_AdminGetBlobRequest__Output>
+      AdminPutBlobRequest: MessageTypeDefinition<_fedlora_v1_AdminPutBlobRequest, _fedlora_v1_AdminPutBlobRequest__Output>
       AuditRecord: MessageTypeDefinition<_fedlora_v1_AuditRecord, _fedlora_v1_AuditRecord__Output>
       AuditRequest: MessageTypeDefinition<_fedlora_v1_AuditRequest, _fedlora_v1_AuditRequest__Output>
       BaseDelta: MessageTypeDefinition<_fedlora_v1_BaseDelta, _fedlora_v1_BaseDelta__Output>

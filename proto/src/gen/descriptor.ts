@@ -702,6 +702,11 @@ export const descriptor = {
                   "responseType": "AdminBlobChunk",
                   "responseStream": true
                 },
+                "PutBlob": {
+                  "requestType": "AdminPutBlobRequest",
+                  "requestStream": true,
+                  "responseType": "BlobRef"
+                },
                 "GetPrivacy": {
                   "requestType": "GetPrivacyRequest",
                   "responseType": "GetPrivacyResponse"
@@ -1042,6 +1047,18 @@ export const descriptor = {
                   "rule": "repeated",
                   "type": "BaseDelta",
                   "id": 4
+                }
+              }
+            },
+            "AdminPutBlobRequest": {
+              "fields": {
+                "blob": {
+                  "type": "BlobRef",
+                  "id": 1
+                },
+                "data": {
+                  "type": "bytes",
+                  "id": 2
                 }
               }
             },

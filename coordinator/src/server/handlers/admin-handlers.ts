@@ -1,6 +1,8 @@
 import { compileRunSpec, isBlobId, isRunId, parseModelManifest } from "@fedlora/core";
 import {
   auditRecordToWire,
+  blobPieceFromWire,
+  blobRefToWire,
   checkId,
   checkInt,
   checkText,
@@ -12,7 +14,9 @@ import {
   runEventToWire,
   runSummaryToWire,
   type AdminHandlers,
+  type BlobPiece,
 } from "@fedlora/proto";
+import { receiveBlob } from "../../intake/blob-receiver.js";
 import { sendBlob } from "../../intake/blob-sender.js";
 import type { AdminService } from "../../service.js";
 import type { BlobStore } from "../../storage/storage.js";
@@ -57,6 +61,10 @@ export function createAdminHandlers(calls: CallAdapters, admin: AdminService, bl
       const range = { id, offset: 0, length: undefined };
       await sendBlob(blobs, range, await blobs.size(id), signal, write);
     }),
+    PutBlob: calls.clientStream(
+      "PutBlob",
+      async (requests) => blobRefToWire(await receiveBlob(blobs, convertPieces(requests))) ?? {},
+    ),
     GetPrivacy: calls.unary("GetPrivacy", async (request) => {
       const { mode, ledger } = await admin.privacy(runIdOf(request));
       return { mode, ledgerJson: JSON.stringify(ledger ?? null) };
@@ -69,6 +77,12 @@ export function createAdminHandlers(calls: CallAdapters, admin: AdminService, bl
       }
     }),
   };
+}
+
+async function* convertPieces(
+  requests: AsyncIterable<Parameters<typeof blobPieceFromWire>[0]>,
+): AsyncGenerator<BlobPiece> {
+  for await (const request of requests) yield blobPieceFromWire(request);
 }
 
 const runIdOf = (request: { readonly runId: string }) => checkId(request.runId, isRunId, "run_id");

@@ -107,7 +107,16 @@ export class FakeService implements CoordinatorService {
     if (plan === undefined) throw new FedLoraError("plan-unknown", `no plan ${planId}`);
     if (plan.clientId !== clientId) throw new FedLoraError("plan-not-yours", `plan ${planId} is another client's`);
     if (!plan.isOpen) throw new FedLoraError("round-closed", "round 1 is closed; round 2 is open");
-    return { runId: "r" as RunId, round: 1, planId, task: this.task, values: plan.layout, codec: "f32", frozen: [], ...plan };
+    return {
+      runId: "r" as RunId,
+      round: 1,
+      planId,
+      task: this.task,
+      values: plan.layout,
+      codec: "f32",
+      frozen: [],
+      ...plan,
+    };
   }
 
   #sign(clientId: ClientId, planId: PlanId, blobId: BlobId | ""): UpdateReceipt {

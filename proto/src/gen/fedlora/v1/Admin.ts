@@ -4,8 +4,10 @@ import type * as grpc from '@grpc/grpc-js'
 import type { MethodDefinition } from '@grpc/proto-loader'
 import type { AdminBlobChunk as _fedlora_v1_AdminBlobChunk, AdminBlobChunk__Output as _fedlora_v1_AdminBlobChunk__Output } from '../../fedlora/v1/AdminBlobChunk.js';
 import type { AdminGetBlobRequest as _fedlora_v1_AdminGetBlobRequest, AdminGetBlobRequest__Output as _fedlora_v1_AdminGetBlobRequest__Output } from '../../fedlora/v1/AdminGetBlobRequest.js';
+import type { AdminPutBlobRequest as _fedlora_v1_AdminPutBlobRequest, AdminPutBlobRequest__Output as _fedlora_v1_AdminPutBlobRequest__Output } from '../../fedlora/v1/AdminPutBlobRequest.js';
 import type { AuditRecord as _fedlora_v1_AuditRecord, AuditRecord__Output as _fedlora_v1_AuditRecord__Output } from '../../fedlora/v1/AuditRecord.js';
 import type { AuditRequest as _fedlora_v1_AuditRequest, AuditRequest__Output as _fedlora_v1_AuditRequest__Output } from '../../fedlora/v1/AuditRequest.js';
+import type { BlobRef as _fedlora_v1_BlobRef, BlobRef__Output as _fedlora_v1_BlobRef__Output } from '../../fedlora/v1/BlobRef.js';
 import type { CreateRunRequest as _fedlora_v1_CreateRunRequest, CreateRunRequest__Output as _fedlora_v1_CreateRunRequest__Output } from '../../fedlora/v1/CreateRunRequest.js';
 import type { GetExportRequest as _fedlora_v1_GetExportRequest, GetExportRequest__Output as _fedlora_v1_GetExportRequest__Output } from '../../fedlora/v1/GetExportRequest.js';
 import type { GetExportResponse as _fedlora_v1_GetExportResponse, GetExportResponse__Output as _fedlora_v1_GetExportResponse__Output } from '../../fedlora/v1/GetExportResponse.js';
@@ -77,6 +79,15 @@ export interface AdminClient extends grpc.Client {
   listRuns(argument: _fedlora_v1_ListRunsRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_fedlora_v1_ListRunsResponse__Output>): grpc.ClientUnaryCall;
   listRuns(argument: _fedlora_v1_ListRunsRequest, callback: grpc.requestCallback<_fedlora_v1_ListRunsResponse__Output>): grpc.ClientUnaryCall;
   
+  PutBlob(metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_fedlora_v1_BlobRef__Output>): grpc.ClientWritableStream<_fedlora_v1_AdminPutBlobRequest>;
+  PutBlob(metadata: grpc.Metadata, callback: grpc.requestCallback<_fedlora_v1_BlobRef__Output>): grpc.ClientWritableStream<_fedlora_v1_AdminPutBlobRequest>;
+  PutBlob(options: grpc.CallOptions, callback: grpc.requestCallback<_fedlora_v1_BlobRef__Output>): grpc.ClientWritableStream<_fedlora_v1_AdminPutBlobRequest>;
+  PutBlob(callback: grpc.requestCallback<_fedlora_v1_BlobRef__Output>): grpc.ClientWritableStream<_fedlora_v1_AdminPutBlobRequest>;
+  putBlob(metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_fedlora_v1_BlobRef__Output>): grpc.ClientWritableStream<_fedlora_v1_AdminPutBlobRequest>;
+  putBlob(metadata: grpc.Metadata, callback: grpc.requestCallback<_fedlora_v1_BlobRef__Output>): grpc.ClientWritableStream<_fedlora_v1_AdminPutBlobRequest>;
+  putBlob(options: grpc.CallOptions, callback: grpc.requestCallback<_fedlora_v1_BlobRef__Output>): grpc.ClientWritableStream<_fedlora_v1_AdminPutBlobRequest>;
+  putBlob(callback: grpc.requestCallback<_fedlora_v1_BlobRef__Output>): grpc.ClientWritableStream<_fedlora_v1_AdminPutBlobRequest>;
+  
   RegisterModel(argument: _fedlora_v1_RegisterModelRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_fedlora_v1_RegisterModelResponse__Output>): grpc.ClientUnaryCall;
   RegisterModel(argument: _fedlora_v1_RegisterModelRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_fedlora_v1_RegisterModelResponse__Output>): grpc.ClientUnaryCall;
   RegisterModel(argument: _fedlora_v1_RegisterModelRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_fedlora_v1_RegisterModelResponse__Output>): grpc.ClientUnaryCall;
@@ -126,6 +137,8 @@ export interface AdminHandlers extends grpc.UntypedServiceImplementation {
   
   ListRuns: grpc.handleUnaryCall<_fedlora_v1_ListRunsRequest__Output, _fedlora_v1_ListRunsResponse>;
   
+  PutBlob: grpc.handleClientStreamingCall<_fedlora_v1_AdminPutBlobRequest__Output, _fedlora_v1_BlobRef>;
+  
   RegisterModel: grpc.handleUnaryCall<_fedlora_v1_RegisterModelRequest__Output, _fedlora_v1_RegisterModelResponse>;
   
   ResumeRun: grpc.handleUnaryCall<_fedlora_v1_RunCommand__Output, _fedlora_v1_RunResponse>;
@@ -144,6 +157,7 @@ export interface AdminDefinition extends grpc.ServiceDefinition {
   GetPrivacy: MethodDefinition<_fedlora_v1_GetPrivacyRequest, _fedlora_v1_GetPrivacyResponse, _fedlora_v1_GetPrivacyRequest__Output, _fedlora_v1_GetPrivacyResponse__Output>
   GetRun: MethodDefinition<_fedlora_v1_GetRunRequest, _fedlora_v1_RunResponse, _fedlora_v1_GetRunRequest__Output, _fedlora_v1_RunResponse__Output>
   ListRuns: MethodDefinition<_fedlora_v1_ListRunsRequest, _fedlora_v1_ListRunsResponse, _fedlora_v1_ListRunsRequest__Output, _fedlora_v1_ListRunsResponse__Output>
+  PutBlob: MethodDefinition<_fedlora_v1_AdminPutBlobRequest, _fedlora_v1_BlobRef, _fedlora_v1_AdminPutBlobRequest__Output, _fedlora_v1_BlobRef__Output>
   RegisterModel: MethodDefinition<_fedlora_v1_RegisterModelRequest, _fedlora_v1_RegisterModelResponse, _fedlora_v1_RegisterModelRequest__Output, _fedlora_v1_RegisterModelResponse__Output>
   ResumeRun: MethodDefinition<_fedlora_v1_RunCommand, _fedlora_v1_RunResponse, _fedlora_v1_RunCommand__Output, _fedlora_v1_RunResponse__Output>
   StopRun: MethodDefinition<_fedlora_v1_RunCommand, _fedlora_v1_RunResponse, _fedlora_v1_RunCommand__Output, _fedlora_v1_RunResponse__Output>
