@@ -23,6 +23,7 @@ const steps = [
   ["lint", [bin("eslint"), "--max-warnings", "0", "."]],
   ["import directions", [bin("dependency-cruiser", "depcruise"), ...workspaces, "--config", ".dependency-cruiser.cjs"]],
   ["production install of the coordinator", ["scripts/coordinator-size.mjs"]],
+  ["coverage of the packages that run in one process", ["scripts/coverage.mjs"]],
 ];
 
 for (const [name, args] of steps) {
