@@ -1,19 +1,20 @@
-import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { blobIdOf, writeSafetensors } from "@fedlora/core";
 import { nodeSha256 } from "@fedlora/core/node";
 import { atLeast, atMost, machine } from "../bench.js";
 import type { Bench, BenchReport } from "../bench.js";
+import { runChild } from "./child.js";
+import { measureMethods } from "./method-rows.js";
 import { distinctUpdates, randomTensors, updateBytes } from "./row.js";
 import type { RowInput, RowOutput } from "./row.js";
 
 /**
  * Folding updates of 4,194,304 float32 parameters by fedavg: from memory (exact sums alone), and from stored files with
  * reading and hashing. Rows without `biasClients` leave the bias out; the last row tells what it costs.
+ * Then every builtin method on the shapes of Llama-3.2-3B: see `measureMethods`.
+ *
  * `mbPerCpuSecond` divides by processor time: it is what one core does, also where others use the machine.
  */
 export const aggregateBench: Bench = {
@@ -34,14 +35,8 @@ async function measure(folder: string, quick: boolean): Promise<BenchReport> {
   // A round of few updates is over before its loops are compiled.
   const repeatsOf = (updates: number): number => (quick ? 2 : Math.max(3, Math.ceil(96 / updates)));
   const row = async (source: RowInput["source"], updates: number, biasClients: number) => {
-    const { wallSeconds, cpuSeconds, peakRssMb } = await runChild({
-      source,
-      updates,
-      repeats: repeatsOf(updates),
-      biasClients,
-      global,
-      files,
-    });
+    const input: RowInput = { source, updates, repeats: repeatsOf(updates), biasClients, global, files };
+    const { wallSeconds, cpuSeconds, peakRssMb } = (await runChild("row-child", input)) as RowOutput;
     const megabytes = (updates * updateBytes) / 1e6;
     return {
       source,
@@ -59,6 +54,8 @@ async function measure(folder: string, quick: boolean): Promise<BenchReport> {
   for (const updates of counts) disk.push(await row("disk", updates, 0));
   const withBias = await row("disk", counts[1] ?? 0, 32);
 
+  const methods = await measureMethods(folder, quick);
+
   const slowest = Math.min(...memory.map((result) => result.mbPerCpuSecond)) / 1e3;
   const spreadOf = (rows: readonly { readonly peakRssMb: number }[]): number => {
     const peaks = rows.map(({ peakRssMb }) => peakRssMb);
@@ -67,11 +64,12 @@ async function measure(folder: string, quick: boolean): Promise<BenchReport> {
   return {
     bench: "aggregate",
     machine: machine(),
-    results: [...memory, ...disk, withBias],
+    results: [...memory, ...disk, withBias, ...methods.rows.map((row) => ({ ...row }))],
     bars: [
       atLeast("GB/s per core from memory, slowest row", slowest, 1),
       atMost("peak memory from memory, largest over smallest row", spreadOf(memory), 1.1),
       atMost("peak memory from disk, largest over smallest row", spreadOf(disk), 1.1),
+      ...methods.bars,
     ],
   };
 }
@@ -90,16 +88,6 @@ async function storeTensors(folder: string): Promise<[StoredFile, ...StoredFile[
   const files: StoredFile[] = [];
   for (let k = 1; k <= distinctUpdates; k++) files.push(await store(k));
   return [global, ...files];
-}
-
-async function runChild(input: RowInput): Promise<RowOutput> {
-  const isSource = import.meta.url.endsWith(".ts");
-  const program = fileURLToPath(new URL(isSource ? "./row-child.ts" : "./row-child.js", import.meta.url));
-  const execArgv = isSource ? ["--import", "tsx", "--conditions=@fedlora/source"] : [];
-  // The young generation is bounded as in the pool's threads: it would grow with the length of a round, not with its needs.
-  const args = ["--expose-gc", "--max-semi-space-size=2", ...execArgv, program, JSON.stringify(input)];
-  const { stdout } = await promisify(execFile)(process.execPath, args);
-  return JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as RowOutput;
 }
 
 const round = (value: number, digits: number): number => Number(value.toFixed(digits));

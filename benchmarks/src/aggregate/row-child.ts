@@ -44,7 +44,16 @@ function jobOf(): AggregationJob {
   const state = compileMethod({ spec, adapterLayout: layout, scalings: {} }).initialState();
   const { global } = input;
   const run = { spec, adapterLayout: layout, scalings: {} };
-  return { ...run, round: 1, phase: "train", state, global, baseVersion: 0, updates, deltaPath: `${global.path}.delta` };
+  return {
+    ...run,
+    round: 1,
+    phase: "train",
+    state,
+    global,
+    baseVersion: 0,
+    updates,
+    deltaPath: `${global.path}.delta`,
+  };
 }
 
 function prepareDisk(): () => void {
