@@ -2,7 +2,16 @@ import js from "@eslint/js";
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["**/dist/**", "**/node_modules/**", "coverage/**", "proto/src/gen/**", "aggregators/assembly/**", "**/*.cjs"] },
+  {
+    ignores: [
+      "**/dist/**",
+      "**/node_modules/**",
+      "coverage/**",
+      "proto/src/gen/**",
+      "aggregators/assembly/**",
+      "**/*.cjs",
+    ],
+  },
   js.configs.recommended,
   {
     files: ["**/*.ts"],

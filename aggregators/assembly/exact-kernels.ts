@@ -9,7 +9,7 @@ export function within(values: usize, count: i32, smallest: i32, largest: i32): 
   let most = i32x4.splat(0);
   // Of the magnitudes less one, unsigned: zeros wrap round to the top.
   let least = i32x4.splat(-1);
-  for (const end = values + (<usize>count << 2); values < end; values += 16) {
+  for (const end = values + ((<usize>count) << 2); values < end; values += 16) {
     const a = v128.and(v128.load(values), magnitude);
     most = i32x4.max_u(most, a);
     least = i32x4.min_u(least, i32x4.sub(a, one));
@@ -23,7 +23,7 @@ export function within(values: usize, count: i32, smallest: i32, largest: i32): 
 export function largestPattern(values: usize, count: i32): i32 {
   const magnitude = i32x4.splat(0x7fffffff);
   let largest = i32x4.splat(0);
-  for (const end = values + (<usize>count << 2); values < end; values += 16) {
+  for (const end = values + ((<usize>count) << 2); values < end; values += 16) {
     largest = i32x4.max_s(largest, v128.and(v128.load(values), magnitude));
   }
   largest = i32x4.max_s(largest, i32x4.shuffle(largest, largest, 2, 3, 0, 1));
@@ -34,7 +34,7 @@ export function largestPattern(values: usize, count: i32): i32 {
 /** The largest magnitude of finite float64 values. */
 export function largestMagnitude(values: usize, count: i32): f64 {
   let largest = f64x2.splat(0);
-  for (const end = values + (<usize>count << 3); values < end; values += 16) {
+  for (const end = values + ((<usize>count) << 3); values < end; values += 16) {
     largest = f64x2.pmax(largest, f64x2.abs(v128.load(values)));
   }
   return max(f64x2.extract_lane(largest, 0), f64x2.extract_lane(largest, 1));
@@ -44,7 +44,7 @@ export function largestMagnitude(values: usize, count: i32): f64 {
 export function foldTwo(values: usize, count: i32, weight: f64, high: usize, low: usize, splitter: f64): void {
   const w = f64x2.splat(weight);
   const c = f64x2.splat(splitter);
-  for (const end = values + (<usize>count << 2); values < end; values += 16) {
+  for (const end = values + ((<usize>count) << 2); values < end; values += 16) {
     const four = v128.load(values);
     const s = f64x2.mul(f64x2.promote_low_f32x4(four), w);
     const t = f64x2.mul(f64x2.promote_low_f32x4(i32x4.shuffle(four, four, 2, 3, 2, 3)), w);
@@ -64,7 +64,7 @@ export function moveMultiples(from: usize, count: i32, to: usize, splitter: f64)
   const zero = f64x2.splat(0);
   const c = f64x2.splat(splitter);
   let left = zero;
-  for (const end = from + (<usize>count << 3); from < end; from += 16) {
+  for (const end = from + ((<usize>count) << 3); from < end; from += 16) {
     const value = v128.load(from);
     const part = f64x2.sub(f64x2.add(value, c), c);
     const rest = f64x2.sub(value, part);
@@ -78,7 +78,7 @@ export function moveMultiples(from: usize, count: i32, to: usize, splitter: f64)
 
 /** Adds a level to the rounded sums, and its magnitudes to the sizes. */
 export function addLevel(level: usize, count: i32, sums: usize, sizes: usize): void {
-  for (const end = level + (<usize>count << 3); level < end; level += 16) {
+  for (const end = level + ((<usize>count) << 3); level < end; level += 16) {
     const part = v128.load(level);
     v128.store(sums, f64x2.add(v128.load(sums), part));
     v128.store(sizes, f64x2.add(v128.load(sizes), f64x2.abs(part)));
@@ -89,7 +89,7 @@ export function addLevel(level: usize, count: i32, sums: usize, sizes: usize): v
 
 /** `addLevel` for two levels, the lower one first, in place of what `sums` and `sizes` held. */
 export function joinLevels(low: usize, high: usize, count: i32, sums: usize, sizes: usize): void {
-  for (const end = low + (<usize>count << 3); low < end; low += 16) {
+  for (const end = low + ((<usize>count) << 3); low < end; low += 16) {
     const a = v128.load(low);
     const b = v128.load(high);
     v128.store(sums, f64x2.add(a, b));
@@ -116,9 +116,9 @@ export function roundMeans(
   const scale = f64x2.splat(inverse);
   const relative = f64x2.splat(tolerance);
   const zero = f64x2.splat(0);
-  sums += <usize>i << 3;
-  sizes += <usize>i << 3;
-  values += <usize>i << 2;
+  sums += (<usize>i) << 3;
+  sizes += (<usize>i) << 3;
+  values += (<usize>i) << 2;
   for (; i < count; i += 4) {
     const from = v128.load(values);
     const from0 = f64x2.promote_low_f32x4(from);

@@ -72,7 +72,9 @@ test("compiling a method checks the run spec", () => {
     adapter: { rank: 2, targetModules: "all-linear", rslora: true },
     weighting: { kind: "uniform" },
   });
-  expect(() => compileMethod({ spec: rslora, adapterLayout: [], scalings: {} }, createMethodRegistry([narrow]))).toThrow(/rslora/);
+  expect(() =>
+    compileMethod({ spec: rslora, adapterLayout: [], scalings: {} }, createMethodRegistry([narrow])),
+  ).toThrow(/rslora/);
 });
 
 test("a client that lacks a codec, a directive or the rank is passed over with a reason", () => {

@@ -1,6 +1,12 @@
 import { codecOf, FedLoraError } from "@fedlora/core";
 import type { RunSpec, TensorRoles } from "@fedlora/core";
-import type { AdapterVariant, ClientCapability, ClientInstruction, MethodCapabilities, MethodDefinition } from "./method.js";
+import type {
+  AdapterVariant,
+  ClientCapability,
+  ClientInstruction,
+  MethodCapabilities,
+  MethodDefinition,
+} from "./method.js";
 
 /** Changes of the base weights that one plan can name (its envelope stays under 16 KiB). */
 export const maxBaseEdits = 64;

@@ -75,7 +75,14 @@ export type { CompileRunSpecOptions } from "./run-spec/compile.js";
 export { runSpecJsonSchema } from "./run-spec/json-schema.js";
 export type { JsonSchema } from "./run-spec/json-schema.js";
 export { adapterSchema, runSpecSchema, taskSchema, trainingSchema } from "./run-spec/schema.js";
-export type { AdapterSpec, RunSpec, RunSpecInput, ServerOptimizerSpec, TaskSpec, TrainingSpec } from "./run-spec/schema.js";
+export type {
+  AdapterSpec,
+  RunSpec,
+  RunSpecInput,
+  ServerOptimizerSpec,
+  TaskSpec,
+  TrainingSpec,
+} from "./run-spec/schema.js";
 export { parseModelManifest } from "./model/parse-manifest.js";
 export { parsePlanInstructions, planInstructionsBytes } from "./plan/instructions.js";
 export {

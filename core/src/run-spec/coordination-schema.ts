@@ -34,7 +34,9 @@ export const deadlinesSchema = z
       .describe("Longest federated evaluation, in milliseconds up to a week; default 600000."),
     aggregationMs: duration
       .default(3_600_000)
-      .describe("Longest aggregation; the run then fails, to be resumed; in milliseconds up to a week, default 3600000."),
+      .describe(
+        "Longest aggregation; the run then fails, to be resumed; in milliseconds up to a week, default 3600000.",
+      ),
     silenceMs: duration
       .default(120_000)
       .describe(
