@@ -3,18 +3,10 @@ import { z } from "zod";
 import type { AggregationInput, Method, MethodDefinition, MethodRun, MethodRunState } from "../method.js";
 import { adapterGroups } from "../primitive/adapter-groups.js";
 import { meanAggregation } from "../primitive/mean-aggregation.js";
-import {
-  bytesPerRound,
-  deltaInstruction,
-  everyCodec,
-  frozen,
-  projectLeading,
-  rolesOf,
-  shared,
-  staleAllowed,
-} from "../primitive/method-parts.js";
+import { deltaInstruction, everyCodec, frozen, rolesOf, shared } from "../primitive/method-parts.js";
 import { orthonormalityError } from "../primitive/orthonormality.js";
 import { ownerMeanPass } from "../primitive/owner-mean.js";
+import { usualMethod } from "../primitive/usual-method.js";
 
 const optionsSchema = z.strictObject({});
 export type FedSbOptions = z.output<typeof optionsSchema>;
@@ -61,17 +53,14 @@ export const fedSb: MethodDefinition<FedSbOptions> = {
   create: (_options, run) => createFedSb(run),
 };
 
-function createFedSb({ spec, adapterLayout }: MethodRun): Method {
+function createFedSb(run: MethodRun): Method {
+  const { adapterLayout } = run;
   const isFrozen = (name: string): boolean => ["lora-a", "lora-b"].includes(tensorKindOf(name));
   const groups = adapterGroups(adapterLayout.filter(({ name }) => !isFrozen(name)));
   return {
-    definition: fedSb,
-    initialState: () => ({ version: fedSb.version, values: {}, tensors: new Map() }),
-    phase: () => "train",
+    ...usualMethod(fedSb, run),
     prepare: (_phase, _state, { ranks }) =>
       deltaInstruction(rolesOf(adapterLayout, ranks, (_kind, { name }) => (isFrozen(name) ? frozen : shared))),
-    clientState: () => undefined,
-    intake: (instruction, baseVersion) => staleAllowed(instruction, spec, baseVersion),
     aggregate(input) {
       const orthonormality = orthonormalityOf(input);
       const state: MethodRunState = { ...input.state, values: { ...input.state.values, orthonormality } };
@@ -80,9 +69,6 @@ function createFedSb({ spec, adapterLayout }: MethodRun): Method {
         metrics: { orthonormality },
       });
     },
-    projectFor: projectLeading,
-    bytes: (instruction) => bytesPerRound(instruction, spec),
-    exports: () => ["peft"],
     toPlainLora: plainLora,
     bias: { kind: "none", why: "A and B are common to all clients, and the product is linear in R" },
   };

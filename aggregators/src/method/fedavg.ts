@@ -12,15 +12,8 @@ import { adapterGroups } from "../primitive/adapter-groups.js";
 import type { AdapterGroup } from "../primitive/adapter-groups.js";
 import { biasClientsSchema, withBias } from "../primitive/factor-bias.js";
 import { collectMean } from "../primitive/collect-mean.js";
-import {
-  bytesPerRound,
-  deltaInstruction,
-  everyCodec,
-  freshOnly,
-  projectLeading,
-  rolesOf,
-  shared,
-} from "../primitive/method-parts.js";
+import { everyCodec } from "../primitive/method-parts.js";
+import { usualMethod } from "../primitive/usual-method.js";
 import { weightedMeanPass } from "../primitive/weighted-mean.js";
 
 const optionsSchema = z.strictObject({ biasClients: biasClientsSchema });
@@ -66,22 +59,14 @@ export const fedavg: MethodDefinition<FedAvgOptions> = {
 };
 
 function createFedAvg(options: FedAvgOptions, run: MethodRun): Method {
-  const { spec, adapterLayout } = run;
+  const { adapterLayout } = run;
   const groups = adapterGroups(adapterLayout);
   return {
-    definition: fedavg,
-    initialState: () => ({ version: fedavg.version, values: {}, tensors: new Map() }),
-    phase: () => "train",
-    prepare: (_phase, _state, { ranks }) => deltaInstruction(rolesOf(adapterLayout, ranks, () => shared)),
-    clientState: () => undefined,
-    intake: (instruction, baseVersion) => freshOnly(instruction, spec, baseVersion),
+    ...usualMethod(fedavg, run),
     aggregate: (input) => ({
       passes: [weightedMeanPass("mean", groups, input.global)],
       finish: (sealed) => finish(sealed, { options, run, groups, input }),
     }),
-    projectFor: projectLeading,
-    bytes: (instruction) => bytesPerRound(instruction, spec),
-    exports: () => ["peft"],
     bias: { kind: "measured", metric: "bias" },
   };
 }

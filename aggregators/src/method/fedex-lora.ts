@@ -15,22 +15,13 @@ import type { AdapterGroup } from "../primitive/adapter-groups.js";
 import { collectMean, refused } from "../primitive/collect-mean.js";
 import type { CollectedMean } from "../primitive/collect-mean.js";
 import { denseProductPass } from "../primitive/dense-product.js";
-import {
-  bytesPerRound,
-  deltaInstruction,
-  everyCodec,
-  freshOnly,
-  projectLeading,
-  rolesOf,
-  scalingOf,
-  shared,
-  tensorBytes,
-} from "../primitive/method-parts.js";
+import { everyCodec, scalingOf, tensorBytes } from "../primitive/method-parts.js";
 import { deltaLayout, moduleOf, planDelta, writeFactors } from "../primitive/product-delta.js";
 import type { DeltaPlan } from "../primitive/product-delta.js";
 import { residualFactors } from "../primitive/product-residual.js";
 import { factorGroups, factorSizes, productTermsPass } from "../primitive/product-terms.js";
 import type { ProductTerm } from "../primitive/product-terms.js";
+import { usualEditingMethod } from "../primitive/usual-method.js";
 import { weightedMeanPass } from "../primitive/weighted-mean.js";
 
 const optionsSchema = z.strictObject({
@@ -97,12 +88,7 @@ function createFedEx(options: FedExOptions, run: MethodRun): Method {
   const groups = adapterGroups(adapterLayout);
   const steps = spec.serverOptimizer.kind !== "none";
   return {
-    definition: fedexLora,
-    initialState: () => ({ version: fedexLora.version, values: { editedBase: false }, tensors: new Map() }),
-    phase: () => "train",
-    prepare: (_phase, _state, { ranks }) => deltaInstruction(rolesOf(adapterLayout, ranks, () => shared)),
-    clientState: () => undefined,
-    intake: (instruction, baseVersion) => freshOnly(instruction, spec, baseVersion),
+    ...usualEditingMethod(fedexLora, run),
     aggregate: (input) => ({
       passes: [weightedMeanPass("mean", groups, input.global)],
       finish(sealed) {
@@ -110,14 +96,10 @@ function createFedEx(options: FedExOptions, run: MethodRun): Method {
         return mean.kind === "refused" ? mean : residual({ options, run, groups, input, mean });
       },
     }),
-    projectFor: projectLeading,
-    bytes: (instruction) => bytesPerRound(instruction, spec),
     baseDeltaBytes(contributors) {
       const plans = plansOf(options, groups, residualTerms(contributors, steps));
       return tensorBytes(deltaLayout(plans));
     },
-    exports: ({ values }) =>
-      values["editedBase"] === true ? ["stacked", "truncated", "merged"] : ["peft", "truncated", "merged"],
     bias: { kind: "none", why: "the residual in the base weights makes the aggregate exact" },
   };
 }

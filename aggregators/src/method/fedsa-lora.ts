@@ -5,17 +5,8 @@ import type { Method, MethodDefinition, MethodRun } from "../method.js";
 import { adapterGroups } from "../primitive/adapter-groups.js";
 import { meanAggregation } from "../primitive/mean-aggregation.js";
 import type { RoleFlags } from "../primitive/method-parts.js";
-import {
-  bytesPerRound,
-  deltaInstruction,
-  everyCodec,
-  freshOnly,
-  frozen,
-  personal,
-  projectLeading,
-  rolesOf,
-  shared,
-} from "../primitive/method-parts.js";
+import { deltaInstruction, everyCodec, frozen, personal, rolesOf, shared } from "../primitive/method-parts.js";
+import { usualMethod } from "../primitive/usual-method.js";
 import { weightedMeanPass } from "../primitive/weighted-mean.js";
 
 const optionsSchema = z.strictObject({
@@ -90,15 +81,14 @@ export const fedsaLora: MethodDefinition<FedSaLoraOptions> = {
   create: (options, run) => createFedSaLora(options, run),
 };
 
-function createFedSaLora({ warmUpSteps }: FedSaLoraOptions, { spec, adapterLayout }: MethodRun): Method {
+function createFedSaLora({ warmUpSteps }: FedSaLoraOptions, run: MethodRun): Method {
+  const { spec, adapterLayout } = run;
   const byKind = flags[spec.adapter.variant === "vera" ? "vera" : "lora"];
   const flagsOf = (name: string): RoleFlags => byKind[tensorKindOf(name)];
   const groups = adapterGroups(adapterLayout.filter(({ name }) => flagsOf(name).uploaded));
   const directives = warmUpSteps === 0 ? [] : [{ kind: "warm-up", version: 1, steps: warmUpSteps } as const];
   return {
-    definition: fedsaLora,
-    initialState: () => ({ version: fedsaLora.version, values: {}, tensors: new Map() }),
-    phase: () => "train",
+    ...usualMethod(fedsaLora, run),
     prepare: (_phase, _state, { ranks }) =>
       deltaInstruction(
         rolesOf(adapterLayout, ranks, (kind) => byKind[kind]),
@@ -110,10 +100,7 @@ function createFedSaLora({ warmUpSteps }: FedSaLoraOptions, { spec, adapterLayou
       whenLost: "start-from-init",
       newcomers: warmUpSteps === 0 ? "none" : "warm-up",
     }),
-    intake: (instruction, baseVersion) => freshOnly(instruction, spec, baseVersion),
     aggregate: (input) => meanAggregation(weightedMeanPass("mean", groups, input.global), input),
-    projectFor: projectLeading,
-    bytes: (instruction) => bytesPerRound(instruction, spec),
     exports: () => [],
     bias: { kind: "unmeasurable", why: "there is no global B: every client has a model of its own" },
   };

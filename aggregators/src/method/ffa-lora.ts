@@ -3,17 +3,9 @@ import { z } from "zod";
 import type { Method, MethodDefinition, MethodRun } from "../method.js";
 import { adapterGroups } from "../primitive/adapter-groups.js";
 import { meanAggregation } from "../primitive/mean-aggregation.js";
-import {
-  bytesPerRound,
-  deltaInstruction,
-  everyCodec,
-  frozen,
-  projectLeading,
-  rolesOf,
-  shared,
-  staleAllowed,
-} from "../primitive/method-parts.js";
+import { deltaInstruction, everyCodec, frozen, rolesOf, shared } from "../primitive/method-parts.js";
 import { ownerMeanPass } from "../primitive/owner-mean.js";
+import { usualMethod } from "../primitive/usual-method.js";
 
 const optionsSchema = z.strictObject({});
 export type FfaLoraOptions = z.output<typeof optionsSchema>;
@@ -57,20 +49,14 @@ export const ffaLora: MethodDefinition<FfaLoraOptions> = {
   create: (_options, run) => createFfaLora(run),
 };
 
-function createFfaLora({ spec, adapterLayout }: MethodRun): Method {
+function createFfaLora(run: MethodRun): Method {
+  const { adapterLayout } = run;
   const groups = adapterGroups(adapterLayout.filter(({ name }) => tensorKindOf(name) !== "lora-a"));
   return {
-    definition: ffaLora,
-    initialState: () => ({ version: ffaLora.version, values: {}, tensors: new Map() }),
-    phase: () => "train",
+    ...usualMethod(ffaLora, run),
     prepare: (_phase, _state, { ranks }) =>
       deltaInstruction(rolesOf(adapterLayout, ranks, (kind) => (kind === "lora-a" ? frozen : shared))),
-    clientState: () => undefined,
-    intake: (instruction, baseVersion) => staleAllowed(instruction, spec, baseVersion),
     aggregate: (input) => meanAggregation(ownerMeanPass("mean", groups, input.global), input),
-    projectFor: projectLeading,
-    bytes: (instruction) => bytesPerRound(instruction, spec),
-    exports: () => ["peft"],
     bias: { kind: "none", why: "A is common to all clients, so the mean of the products is the product of the mean" },
   };
 }

@@ -2,14 +2,8 @@ import { z } from "zod";
 import type { ClientCapability, Method, MethodDefinition, MethodRun } from "../method.js";
 import { adapterGroups } from "../primitive/adapter-groups.js";
 import { meanAggregation } from "../primitive/mean-aggregation.js";
-import {
-  bytesPerRound,
-  deltaInstruction,
-  freshOnly,
-  projectLeading,
-  rolesOf,
-  shared,
-} from "../primitive/method-parts.js";
+import { deltaInstruction, rolesOf, shared } from "../primitive/method-parts.js";
+import { usualMethod } from "../primitive/usual-method.js";
 import { weightedMeanPass } from "../primitive/weighted-mean.js";
 
 const densitySchema = z.number().min(1e-6).max(1);
@@ -73,14 +67,13 @@ export const flasc: MethodDefinition<FlascOptions> = {
   create: (options, run) => createFlasc(options, run),
 };
 
-function createFlasc({ download, upload, tiers }: FlascOptions, { spec, adapterLayout }: MethodRun): Method {
+function createFlasc({ download, upload, tiers }: FlascOptions, run: MethodRun): Method {
+  const { adapterLayout } = run;
   const groups = adapterGroups(adapterLayout);
   const densitiesOf = ({ maxRank }: ClientCapability): { readonly download: number; readonly upload: number } =>
     tiers.find((tier) => maxRank !== undefined && maxRank <= tier.maxRank) ?? { download, upload };
   return {
-    definition: flasc,
-    initialState: () => ({ version: flasc.version, values: {}, tensors: new Map() }),
-    phase: () => "train",
+    ...usualMethod(flasc, run),
     prepare(_phase, _state, client) {
       const densities = densitiesOf(client);
       return deltaInstruction(
@@ -88,12 +81,7 @@ function createFlasc({ download, upload, tiers }: FlascOptions, { spec, adapterL
         { codec: codecFor(densities.upload), downloadCodec: codecFor(densities.download), errorFeedback: false },
       );
     },
-    clientState: () => undefined,
-    intake: (instruction, baseVersion) => freshOnly(instruction, spec, baseVersion),
     aggregate: (input) => meanAggregation(weightedMeanPass("mean", groups, input.global), input),
-    projectFor: projectLeading,
-    bytes: (instruction) => bytesPerRound(instruction, spec),
-    exports: () => ["peft"],
     bias: { kind: "unmeasurable", why: "what arrives of a client's factors is not what its model was trained with" },
   };
 }

@@ -10,21 +10,13 @@ import type {
   SealedPasses,
 } from "../method.js";
 import { adapterGroups } from "../primitive/adapter-groups.js";
-import {
-  bytesPerRound,
-  deltaInstruction,
-  everyCodec,
-  freshOnly,
-  projectLeading,
-  rolesOf,
-  scalingOf,
-  shared,
-} from "../primitive/method-parts.js";
+import { deltaInstruction, everyCodec, rolesOf, scalingOf, shared } from "../primitive/method-parts.js";
 import { factorGroups, factorSizes, factorValues, productTermsPass, stackTerms } from "../primitive/product-terms.js";
 import type { FactorSpecs, FactorValues, ProductTerm } from "../primitive/product-terms.js";
 import { replaceFactors } from "../primitive/replace-factors.js";
 import { collectRoster, rosterPasses } from "../primitive/roster.js";
 import { svdFactors } from "../primitive/svd-factors.js";
+import { usualMethod } from "../primitive/usual-method.js";
 
 const optionsSchema = z.strictObject({});
 
@@ -78,20 +70,16 @@ interface Decomposed {
 }
 
 function createFlexLora(run: MethodRun): Method {
-  const { spec, adapterLayout } = run;
+  const { adapterLayout } = run;
   const groups = adapterGroups(adapterLayout);
   return {
-    definition: flexlora,
-    initialState: () => ({ version: flexlora.version, values: {}, tensors: new Map() }),
-    phase: () => "train",
+    ...usualMethod(flexlora, run),
     // What a codec left out is of no use in the next round: the factors get another basis each round.
     prepare: (_phase, _state, { ranks }) =>
       deltaInstruction(
         rolesOf(adapterLayout, ranks, () => shared),
         { errorFeedback: false },
       ),
-    clientState: () => undefined,
-    intake: (instruction, baseVersion) => freshOnly(instruction, spec, baseVersion),
     aggregate: (input) => ({
       passes: [
         ...rosterPasses(groups, input),
@@ -101,9 +89,6 @@ function createFlexLora(run: MethodRun): Method {
       ],
       finish: (sealed) => finish(sealed, run, input),
     }),
-    projectFor: projectLeading,
-    bytes: (instruction) => bytesPerRound(instruction, spec),
-    exports: () => ["peft"],
     bias: { kind: "none", why: "the mean is taken of the products; what the rank leaves out is `truncationError`" },
   };
 }

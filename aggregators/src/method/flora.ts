@@ -15,21 +15,12 @@ import type { AdapterGroup } from "../primitive/adapter-groups.js";
 import { refused } from "../primitive/collect-mean.js";
 import { denseProductPass } from "../primitive/dense-product.js";
 import { freshA, zeroTensor } from "../primitive/fresh-factors.js";
-import {
-  bytesPerRound,
-  deltaInstruction,
-  everyCodec,
-  freshOnly,
-  projectLeading,
-  rolesOf,
-  scalingOf,
-  shared,
-  tensorBytes,
-} from "../primitive/method-parts.js";
+import { deltaInstruction, everyCodec, rolesOf, scalingOf, shared, tensorBytes } from "../primitive/method-parts.js";
 import { deltaLayout, moduleOf, planDelta, writeFactors } from "../primitive/product-delta.js";
 import type { DeltaPlan } from "../primitive/product-delta.js";
 import { factorGroups, factorSizes, factorValues, productTermsPass, stackTerms } from "../primitive/product-terms.js";
 import { collectRoster, rosterPasses } from "../primitive/roster.js";
+import { usualEditingMethod } from "../primitive/usual-method.js";
 
 const optionsSchema = z.strictObject({
   dense: z
@@ -79,26 +70,20 @@ export const flora: MethodDefinition<FLoraOptions> = {
 };
 
 function createFLora(options: FLoraOptions, run: MethodRun): Method {
-  const { spec, adapterLayout } = run;
+  const { adapterLayout } = run;
   const groups = adapterGroups(adapterLayout);
   return {
-    definition: flora,
-    initialState: () => ({ version: flora.version, values: { editedBase: false }, tensors: new Map() }),
-    phase: () => "train",
+    ...usualEditingMethod(flora, run),
     // What a codec left out is of no use in the next round: the factors begin anew each round.
     prepare: (_phase, _state, { ranks }) =>
       deltaInstruction(
         rolesOf(adapterLayout, ranks, () => shared),
         { errorFeedback: false },
       ),
-    clientState: () => undefined,
-    intake: (instruction, baseVersion) => freshOnly(instruction, spec, baseVersion),
     aggregate: (input) => ({
       passes: rosterPasses(groups, input),
       finish: (sealed) => stack({ options, run, groups, input }, sealed),
     }),
-    projectFor: projectLeading,
-    bytes: (instruction) => bytesPerRound(instruction, spec),
     baseDeltaBytes: (contributors) =>
       tensorBytes(
         deltaLayout(
@@ -107,8 +92,6 @@ function createFLora(options: FLoraOptions, run: MethodRun): Method {
           ),
         ),
       ),
-    exports: ({ values }) =>
-      values["editedBase"] === true ? ["stacked", "truncated", "merged"] : ["peft", "truncated", "merged"],
     bias: { kind: "none", why: "the stack is the weighted sum of the clients' products" },
   };
 }

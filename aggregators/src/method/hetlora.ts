@@ -6,21 +6,13 @@ import type { ClientCapability } from "../method.js";
 import { adapterGroups } from "../primitive/adapter-groups.js";
 import { refused } from "../primitive/collect-mean.js";
 import { meanAggregation } from "../primitive/mean-aggregation.js";
-import {
-  bytesPerRound,
-  deltaInstruction,
-  everyCodec,
-  freshOnly,
-  projectLeading,
-  rolesOf,
-  scalingOf,
-  shared,
-} from "../primitive/method-parts.js";
+import { deltaInstruction, everyCodec, rolesOf, scalingOf, shared } from "../primitive/method-parts.js";
 import { measureProducts } from "../primitive/measure-products.js";
 import type { MeasuredProduct } from "../primitive/measure-products.js";
 import { paddedMeanPass } from "../primitive/padded-mean.js";
 import { perUpdatePass } from "../primitive/per-update.js";
 import type { PerUpdate } from "../primitive/per-update.js";
+import { usualMethod } from "../primitive/usual-method.js";
 
 const optionsSchema = z.strictObject({
   lambda: z
@@ -89,24 +81,17 @@ export const hetlora: MethodDefinition<HetLoraOptions> = {
 };
 
 function createHetLora(options: HetLoraOptions, run: MethodRun): Method {
-  const { spec, adapterLayout } = run;
+  const { adapterLayout } = run;
   const { lambda, gamma } = options;
   const directives = lambda === 0 ? [] : [{ kind: "rank-penalty", version: 1, lambda, gamma } as const];
   return {
-    definition: hetlora,
-    initialState: () => ({ version: hetlora.version, values: {}, tensors: new Map() }),
-    phase: () => "train",
+    ...usualMethod(hetlora, run),
     prepare: (_phase, state, client) =>
       deltaInstruction(
         rolesOf(adapterLayout, ranksOf(client, adapterLayout, state, gamma), () => shared),
         { directives },
       ),
-    clientState: () => undefined,
-    intake: (instruction, baseVersion) => freshOnly(instruction, spec, baseVersion),
     aggregate: (input) => measureThenAverage(options, run, input),
-    projectFor: projectLeading,
-    bytes: (instruction) => bytesPerRound(instruction, spec),
-    exports: () => ["peft"],
     bias: {
       kind: "unmeasurable",
       why: "factors of different ranks are padded: there is no mean of equals to compare with",

@@ -3,17 +3,9 @@ import type { Method, MethodDefinition, MethodRun } from "../method.js";
 import { adapterGroups } from "../primitive/adapter-groups.js";
 import { biasClientsSchema } from "../primitive/factor-bias.js";
 import { meanAggregation } from "../primitive/mean-aggregation.js";
-import {
-  bytesPerRound,
-  deltaInstruction,
-  everyCodec,
-  freshOnly,
-  projectLeading,
-  readOnly,
-  rolesOf,
-  shared,
-} from "../primitive/method-parts.js";
+import { deltaInstruction, everyCodec, readOnly, rolesOf, shared } from "../primitive/method-parts.js";
 import { ownerMeanPass } from "../primitive/owner-mean.js";
+import { usualMethod } from "../primitive/usual-method.js";
 
 const optionsSchema = z.strictObject({ biasClients: biasClientsSchema });
 export type LegendOptions = z.output<typeof optionsSchema>;
@@ -58,23 +50,17 @@ export const legend: MethodDefinition<LegendOptions> = {
   create: (options, run) => createLegend(options, run),
 };
 
-function createLegend({ biasClients }: LegendOptions, { spec, adapterLayout }: MethodRun): Method {
+function createLegend({ biasClients }: LegendOptions, run: MethodRun): Method {
+  const { spec, adapterLayout } = run;
   const groups = adapterGroups(adapterLayout);
   const bias = { groups, exactUpTo: biasClients, seed: spec.training.seed };
   return {
-    definition: legend,
-    initialState: () => ({ version: legend.version, values: {}, tensors: new Map() }),
-    phase: () => "train",
+    ...usualMethod(legend, run),
     prepare(_phase, _state, { ranks }) {
       const held = new Map(rolesOf(adapterLayout, ranks, () => shared).map((role) => [role.spec.name, role]));
       return deltaInstruction(adapterLayout.map((tensor) => held.get(tensor.name) ?? { spec: tensor, ...readOnly }));
     },
-    clientState: () => undefined,
-    intake: (instruction, baseVersion) => freshOnly(instruction, spec, baseVersion),
     aggregate: (input) => meanAggregation(ownerMeanPass("mean", groups, input.global), input, { bias }),
-    projectFor: projectLeading,
-    bytes: (instruction) => bytesPerRound(instruction, spec),
-    exports: () => ["peft"],
     bias: { kind: "measured", metric: "bias" },
   };
 }

@@ -18,19 +18,12 @@ import { collectMean, refused } from "../primitive/collect-mean.js";
 import type { CollectedMean } from "../primitive/collect-mean.js";
 import { biasClientsSchema, withBias } from "../primitive/factor-bias.js";
 import { descendCosine } from "../primitive/fair-correction.js";
-import {
-  bytesPerRound,
-  deltaInstruction,
-  everyCodec,
-  freshOnly,
-  projectLeading,
-  rolesOf,
-  shared,
-} from "../primitive/method-parts.js";
+import { everyCodec } from "../primitive/method-parts.js";
 import { projectedResidualPass } from "../primitive/projected-residual.js";
 import { factorSizes, factorValues, productTermsPass, stackTerms, termA, termB } from "../primitive/product-terms.js";
 import type { FactorSpecs, FactorValues, ProductTerm } from "../primitive/product-terms.js";
 import { replaceFactors } from "../primitive/replace-factors.js";
+import { usualMethod } from "../primitive/usual-method.js";
 import { weightedMeanPass } from "../primitive/weighted-mean.js";
 
 const lambda = z
@@ -113,15 +106,10 @@ interface Corrected {
 }
 
 function createLoraFair(options: LoraFairOptions, run: MethodRun): Method {
-  const { spec, adapterLayout } = run;
+  const { adapterLayout } = run;
   const groups = adapterGroups(adapterLayout);
   return {
-    definition: loraFair,
-    initialState: () => ({ version: loraFair.version, values: {}, tensors: new Map() }),
-    phase: () => "train",
-    prepare: (_phase, _state, { ranks }) => deltaInstruction(rolesOf(adapterLayout, ranks, () => shared)),
-    clientState: () => undefined,
-    intake: (instruction, baseVersion) => freshOnly(instruction, spec, baseVersion),
+    ...usualMethod(loraFair, run),
     aggregate: (input) => ({
       passes: [weightedMeanPass("mean", groups, input.global)],
       finish(sealed) {
@@ -129,9 +117,6 @@ function createLoraFair(options: LoraFairOptions, run: MethodRun): Method {
         return mean.kind === "refused" ? mean : correct({ options, run, groups, input, mean });
       },
     }),
-    projectFor: projectLeading,
-    bytes: (instruction) => bytesPerRound(instruction, spec),
-    exports: () => ["peft"],
     bias: { kind: "measured", metric: "bias" },
   };
 }

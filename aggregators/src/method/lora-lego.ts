@@ -12,20 +12,13 @@ import type {
 } from "../method.js";
 import { adapterGroups } from "../primitive/adapter-groups.js";
 import type { AdapterGroup } from "../primitive/adapter-groups.js";
-import {
-  bytesPerRound,
-  deltaInstruction,
-  everyCodec,
-  freshOnly,
-  projectLeading,
-  rolesOf,
-  shared,
-} from "../primitive/method-parts.js";
+import { deltaInstruction, everyCodec, rolesOf, shared } from "../primitive/method-parts.js";
 import { factorSizes, factorValues, productTermsPass, sideBySide, termA, termB } from "../primitive/product-terms.js";
 import type { FactorSpecs, FactorValues, ProductTerm } from "../primitive/product-terms.js";
 import { clusterPoints } from "../primitive/rank-clusters.js";
 import { replaceFactors } from "../primitive/replace-factors.js";
 import { collectRoster, rosterPasses } from "../primitive/roster.js";
+import { usualMethod } from "../primitive/usual-method.js";
 
 const optionsSchema = z.strictObject({
   iterations: z
@@ -87,17 +80,13 @@ function createLoraLego({ iterations }: LoraLegoOptions, run: MethodRun): Method
   const { spec, adapterLayout } = run;
   const groups = adapterGroups(adapterLayout);
   return {
-    definition: loraLego,
-    initialState: () => ({ version: loraLego.version, values: {}, tensors: new Map() }),
-    phase: () => "train",
+    ...usualMethod(loraLego, run),
     // What a codec left out is of no use in the next round: the factors get another basis each round.
     prepare: (_phase, _state, { ranks }) =>
       deltaInstruction(
         rolesOf(adapterLayout, ranks, () => shared),
         { errorFeedback: false },
       ),
-    clientState: () => undefined,
-    intake: (instruction, baseVersion) => freshOnly(instruction, spec, baseVersion),
     aggregate: (input) => ({
       passes: [
         ...rosterPasses(groups, input),
@@ -113,9 +102,6 @@ function createLoraLego({ iterations }: LoraLegoOptions, run: MethodRun): Method
       ],
       finish: (sealed) => finish(sealed, groups, input),
     }),
-    projectFor: projectLeading,
-    bytes: (instruction) => bytesPerRound(instruction, spec),
-    exports: () => ["peft"],
     bias: { kind: "unmeasurable", why: "the centroids of clusters are no mean that a bias could be held against" },
   };
 }

@@ -5,18 +5,11 @@ import { adapterGroups } from "../primitive/adapter-groups.js";
 import type { AdapterGroup } from "../primitive/adapter-groups.js";
 import { refused } from "../primitive/collect-mean.js";
 import { meanAggregation } from "../primitive/mean-aggregation.js";
-import {
-  bytesPerRound,
-  deltaInstruction,
-  everyCodec,
-  freshOnly,
-  projectLeading,
-  rolesOf,
-  shared,
-} from "../primitive/method-parts.js";
+import { deltaInstruction, everyCodec, rolesOf, shared } from "../primitive/method-parts.js";
 import { namingUpdate } from "../primitive/naming-update.js";
 import { perUpdatePass } from "../primitive/per-update.js";
 import type { PerUpdate } from "../primitive/per-update.js";
+import { usualMethod } from "../primitive/usual-method.js";
 import { ratioMeanPass } from "../primitive/weighted-mean.js";
 import type { RatioTerm } from "../primitive/weighted-mean.js";
 
@@ -89,25 +82,19 @@ export const qFfl: MethodDefinition<QFflOptions> = {
   create: (options, run) => createQFfl(options, run),
 };
 
-function createQFfl({ q, lipschitz, examples }: QFflOptions, { spec, adapterLayout }: MethodRun): Method {
+function createQFfl({ q, lipschitz, examples }: QFflOptions, run: MethodRun): Method {
+  const { spec, adapterLayout } = run;
   const groups = adapterGroups(adapterLayout);
   const constant = lipschitz ?? 1 / spec.training.optimizer.learningRate;
   const directives = [{ kind: "received-loss", version: 1, examples } as const];
   return {
-    definition: qFfl,
-    initialState: () => ({ version: qFfl.version, values: {}, tensors: new Map() }),
-    phase: () => "train",
+    ...usualMethod(qFfl, run),
     prepare: (_phase, _state, { ranks }) =>
       deltaInstruction(
         rolesOf(adapterLayout, ranks, () => shared),
         { directives },
       ),
-    clientState: () => undefined,
-    intake: (instruction, baseVersion) => freshOnly(instruction, spec, baseVersion),
     aggregate: (input) => measureThenAverage(groups, input, { q, lipschitz: constant }),
-    projectFor: projectLeading,
-    bytes: (instruction) => bytesPerRound(instruction, spec),
-    exports: () => ["peft"],
     bias: {
       kind: "unmeasurable",
       why: "the step is not a mean of the clients' models, so there is none to compare with",

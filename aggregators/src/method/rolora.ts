@@ -8,14 +8,13 @@ import {
   bytesPerRound,
   deltaInstruction,
   everyCodec,
-  freshOnly,
   frozen,
-  projectLeading,
   rolesOf,
   shared,
   tensorBytes,
 } from "../primitive/method-parts.js";
 import type { RoleFlags } from "../primitive/method-parts.js";
+import { usualMethod } from "../primitive/usual-method.js";
 import { weightedMeanPass } from "../primitive/weighted-mean.js";
 
 const optionsSchema = z.strictObject({});
@@ -65,7 +64,8 @@ export const rolora: MethodDefinition<RoLoraOptions> = {
   create: (_options, run) => createRoLora(run),
 };
 
-function createRoLora({ spec, adapterLayout }: MethodRun): Method {
+function createRoLora(run: MethodRun): Method {
+  const { spec, adapterLayout } = run;
   const isTrained = (phase: string, kind: TensorKind): boolean => kind === "head" || kind === phases[phase as Phase];
   const groups = (phase: string) =>
     adapterGroups(adapterLayout.filter(({ name }) => isTrained(phase, tensorKindOf(name))));
@@ -74,22 +74,17 @@ function createRoLora({ spec, adapterLayout }: MethodRun): Method {
     return isTrained(phase, kind) ? trainedByHash : frozen;
   };
   return {
-    definition: rolora,
-    initialState: () => ({ version: rolora.version, values: {}, tensors: new Map() }),
+    ...usualMethod(rolora, run),
     phase: (_state, round): Phase => (round % 2 === 1 ? "train-b" : "train-a"),
     prepare: (phase, _state, { ranks }) =>
       deltaInstruction(rolesOf(adapterLayout, ranks, (kind) => flagsOf(phase, kind))),
-    clientState: () => undefined,
-    intake: (instruction, baseVersion) => freshOnly(instruction, spec, baseVersion),
     aggregate: (input) => meanAggregation(weightedMeanPass("mean", groups(input.phase), input.global), input),
-    projectFor: projectLeading,
     bytes(instruction) {
       const { down, up } = bytesPerRound(instruction, spec);
       // The factor that the round before changed is the one that this round does not train.
       const changed = instruction.roles.filter(({ trained }) => !trained).map((role) => role.spec);
       return { down: down + tensorBytes(changed), up };
     },
-    exports: () => ["peft"],
     bias: { kind: "none", why: "one factor is common to all clients in every round" },
   };
 }

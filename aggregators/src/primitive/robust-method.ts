@@ -13,19 +13,10 @@ import type {
 import { adapterGroups } from "./adapter-groups.js";
 import type { AdapterGroup } from "./adapter-groups.js";
 import { refused } from "./collect-mean.js";
-import {
-  bytesPerRound,
-  deltaInstruction,
-  everyCodec,
-  freshOnly,
-  frozen,
-  projectLeading,
-  rolesOf,
-  scalingOf,
-  shared,
-} from "./method-parts.js";
+import { deltaInstruction, everyCodec, frozen, rolesOf, scalingOf, shared } from "./method-parts.js";
 import type { Combined } from "./robust-combine.js";
 import type { SamplesOptions } from "./robust-samples.js";
+import { usualMethod } from "./usual-method.js";
 
 export const factorOption = z
   .enum(["both", "b"])
@@ -83,9 +74,7 @@ export function createRobustMethod(
     expected: Math.ceil(spec.cohort.size * spec.cohort.overSelection),
   };
   return {
-    definition,
-    initialState: () => ({ version: definition.version, values: {}, tensors: new Map() }),
-    phase: () => "train",
+    ...usualMethod(definition, run),
     // A rule drops or cuts updates, so what a codec left out of the last one is no debt; where the product is decomposed
     // anew, it would not even be in the same basis.
     prepare: (_phase, _state, { ranks }) =>
@@ -93,12 +82,7 @@ export function createRobustMethod(
         rolesOf(adapterLayout, ranks, (_kind, { name }) => (travels(name) ? shared : frozen)),
         { errorFeedback: false },
       ),
-    clientState: () => undefined,
-    intake: (instruction, baseVersion) => freshOnly(instruction, spec, baseVersion),
     aggregate: (input) => aggregate({ run, input, groups, reading }),
-    projectFor: projectLeading,
-    bytes: (instruction) => bytesPerRound(instruction, spec),
-    exports: () => ["peft"],
     bias: { kind: "none", why: "it does not aim at the clients' mean" },
   };
 }
