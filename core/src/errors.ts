@@ -108,6 +108,13 @@ export const errorTable = {
   "update-frozen-mismatch": entry("INVALID_ARGUMENT", "Train on the frozen tensors that the plan names by hash."),
   "update-weight": entry("INVALID_ARGUMENT", "Report the number of examples trained on."),
   "update-metrics": entry("INVALID_ARGUMENT", "Metrics must be finite and in range."),
+  // --- privacy
+  "privacy-invalid": entry("INVALID_ARGUMENT", "Correct the named privacy setting; no guarantee follows from it."),
+  "privacy-unbounded": entry("FAILED_PRECONDITION", "No finite epsilon can be computed for this; see the message."),
+  "privacy-budget": entry(
+    "FAILED_PRECONDITION",
+    "The privacy budget is spent or too small for the next step; `fedlora privacy show` prints the ledger.",
+  ),
   // --- runs and storage (coordinator)
   "run-not-found": entry("NOT_FOUND", "`fedlora run list` prints the runs."),
   "run-exists": entry("ALREADY_EXISTS", "Use another idempotency key, or the run that exists."),

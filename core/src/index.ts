@@ -70,6 +70,8 @@ export { supportedDirectives } from "./plan/directive.js";
 export type { Directive, DirectiveKind } from "./plan/directive.js";
 export type { BaseDeltaLink, PlanInstructions, PlanKind, RoundPlan } from "./plan/round-plan.js";
 export type { EvaluationCounts, UpdateMetrics, UpdateReceipt } from "./update/client-update.js";
+export type { PlanPrivacy } from "./plan/plan-privacy.js";
+export type { Accountant, PrivacyBound, PrivacyEvent, PrivacyMechanism } from "./privacy/privacy-event.js";
 export { compileRunSpec, parseRunSpec } from "./run-spec/compile.js";
 export type { CompileRunSpecOptions } from "./run-spec/compile.js";
 export { runSpecJsonSchema } from "./run-spec/json-schema.js";

@@ -4,6 +4,7 @@ import { canonicalBytes } from "../json/canonical-json.js";
 import { adapterSchema, taskSchema, trainingSchema } from "../run-spec/schema.js";
 import { tensorLayoutSchema, tensorSpecSchema } from "../tensor/schema.js";
 import { supportedDirectives } from "./directive.js";
+import { planPrivacySchema } from "./plan-privacy.js";
 import type { PlanInstructions } from "./round-plan.js";
 
 const maxBytes = 16 * 1024 * 1024;
@@ -51,6 +52,7 @@ const instructionsSchema: z.ZodType<PlanInstructions> = z
       .min(0)
       .max(2 ** 32 - 1),
     rounds: z.int().min(1).optional(),
+    privacy: planPrivacySchema.optional(),
   })
   .refine(({ roles }) => new Set(roles.map(({ spec }) => spec.name)).size === roles.length, {
     path: ["roles"],

@@ -3,6 +3,7 @@ import type { BaseModelHash, BlobId, PlanId, RoundNumber, RunId } from "../ids.j
 import type { AdapterSpec, TaskSpec, TrainingSpec } from "../run-spec/schema.js";
 import type { TensorLayout } from "../tensor/tensor.js";
 import type { Directive } from "./directive.js";
+import type { PlanPrivacy } from "./plan-privacy.js";
 
 export type PlanKind = "train" | "evaluate";
 
@@ -68,4 +69,6 @@ export interface PlanInstructions {
   readonly seed: number;
   /** Rounds of the run, for learning-rate schedules that end with it; absent: none ends. */
   readonly rounds?: number | undefined;
+  /** What the client does for differential privacy; absent: nothing. */
+  readonly privacy?: PlanPrivacy | undefined;
 }
