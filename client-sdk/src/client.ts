@@ -1,13 +1,12 @@
 import { FedLoraError } from "@fedlora/core";
 import { findBaseDeltas } from "./client/base-chain.js";
 import { CapabilityMeter } from "./client/capability-meter.js";
-import { runSession } from "./client/client-session.js";
 import { compileOptions, type CompiledOptions } from "./client/compile-options.js";
-import { Connection } from "./client/connection.js";
 import { EventQueue } from "./client/event-queue.js";
 import { openLocalModel, type LocalModel } from "./client/local-model.js";
 import type { ClientEvent, FederatedClientOptions } from "./client/options.js";
 import { StateFolder } from "./client/state-folder.js";
+import { takePart } from "./client/take-part.js";
 import type { AdaptedModel } from "./inference/adapted-model.js";
 import { createGrpcTransport } from "./transport/grpc-transport.js";
 import type { Transport } from "./transport/transport.js";
@@ -114,44 +113,28 @@ export class FederatedClient {
   }
 
   async #work(events: EventQueue, signal: AbortSignal): Promise<void> {
-    const { source, name, policy, logger, clock, random, reportIntervalMs, retry: retryPolicy } = this.#options;
+    const { source, name, policy, logger, clock, random, reportIntervalMs, retry } = this.#options;
     const { state, model, transport } = await this.#open();
     signal.throwIfAborted();
-    const emit = (event: ClientEvent): void => events.push(event);
-    const retry = {
-      clock,
-      random,
-      policy: retryPolicy,
-      onRetry: ({ code, message }: FedLoraError, delayMs: number) => emit({ type: "retrying", code, message, delayMs }),
-    };
-    const { baseModelHash, trainer } = model;
-    const capability = new CapabilityMeter(model.engine);
-    const connection = new Connection({
-      transport,
-      identity: state.identity,
+    const parts = {
       name,
-      baseModelHashes: [baseModelHash],
-      capability: () => capability.report(),
-      retry,
-      trust: (key) => state.pinCoordinatorKey(source.coordinator, key),
-      onEnrolled: (clientId) => emit({ type: "enrolled", clientId }),
-      signal,
-    });
-    const { data } = source;
-    const context = {
-      connection,
+      coordinator: source.coordinator,
+      transport,
       state,
-      trainer,
-      data,
-      baseModelHash,
+      baseModelHash: model.baseModelHash,
+      trainer: model.trainer,
+      data: source.data,
+      capability: new CapabilityMeter(model.engine),
       policy,
-      capability,
+      runId: source.runId,
       reportIntervalMs,
+      retry: { clock, random, policy: retry },
       clock,
       logger,
-      emit,
+      emit: (event: ClientEvent) => events.push(event),
+      hasRoom: (stop: AbortSignal) => events.hasRoom(stop),
     };
-    await runSession({ context, events, runId: source.runId, retry }, signal);
+    await takePart(parts, signal);
   }
 
   #open(): Promise<Resources> {

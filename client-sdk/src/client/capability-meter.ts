@@ -3,8 +3,15 @@ import { limits } from "@fedlora/proto";
 import { totalmem } from "node:os";
 import type { ClientCapabilityReport } from "../transport/transport.js";
 
+/** What a client can say of itself; it is told what was measured on the way. */
+export interface CapabilitySource {
+  measuredStep(stepMs: number): void;
+  measuredUpload(bytes: number, ms: number): void;
+  report(): ClientCapabilityReport;
+}
+
 /** What this machine turned out to be capable of, so far. */
-export class CapabilityMeter {
+export class CapabilityMeter implements CapabilitySource {
   readonly #engine: { readonly name: string; readonly fingerprint: string };
   #stepMs: number | undefined;
   #uploadBytesPerSecond: number | undefined;

@@ -1,19 +1,19 @@
 import type { BaseModelHash, Clock, Logger } from "@fedlora/core";
 import type { DataSource, LocalTrainer } from "../train/local-trainer.js";
-import type { CapabilityMeter } from "./capability-meter.js";
+import type { CapabilitySource } from "./capability-meter.js";
 import type { Connection } from "./connection.js";
 import type { ClientEvent, OwnerPolicy } from "./options.js";
-import type { StateFolder } from "./state-folder.js";
+import type { ClientState } from "./client-state.js";
 
 /** Everything that work on a plan needs, put together once per run of the client. */
 export interface ClientContext {
   readonly connection: Connection;
-  readonly state: StateFolder;
+  readonly state: ClientState;
   readonly trainer: LocalTrainer;
   readonly data: DataSource;
   readonly baseModelHash: BaseModelHash;
   readonly policy: OwnerPolicy;
-  readonly capability: CapabilityMeter;
+  readonly capability: CapabilitySource;
   readonly reportIntervalMs: number;
   readonly clock: Clock;
   readonly logger: Logger;

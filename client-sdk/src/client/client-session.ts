@@ -12,7 +12,6 @@ import type { BlobReference, PollAnswer } from "../transport/transport.js";
 import { findBaseDeltas, versionOf } from "./base-chain.js";
 import type { ClientContext } from "./client-context.js";
 import { deliverFinished } from "./delivery.js";
-import type { EventQueue } from "./event-queue.js";
 import { workOnPlan } from "./plan-runner.js";
 import { assembleStart } from "./start-tensors.js";
 
@@ -30,20 +29,21 @@ type EndedAnswer = Extract<PollAnswer, { kind: "ended" }> & {
 
 export interface SessionParts {
   readonly context: ClientContext;
-  readonly events: EventQueue;
+  /** Resolves when another plan may be taken; rejects with the signal's reason. */
+  readonly hasRoom: (signal: AbortSignal) => Promise<void>;
   readonly runId: RunId | undefined;
   readonly retry: RetryDependencies;
 }
 
 /** Enrols, delivers what an earlier start left finished, then polls and works until the run ends. */
-export async function runSession({ context, events, runId, retry }: SessionParts, signal: AbortSignal): Promise<void> {
+export async function runSession({ context, hasRoom, runId, retry }: SessionParts, signal: AbortSignal): Promise<void> {
   const { connection, state, baseModelHash, capability, clock, emit } = context;
   // Plans that came to nothing, in a row: whatever the reason, the coordinator must not be asked in a tight loop.
   const idle = new Backoff({ ...retry, policy: { ...retry.policy, maxAttempts: undefined }, onRetry: () => undefined });
   await connection.enrol(signal);
   if (state.journal.finished !== undefined) await deliverFinished(state.journal.finished, context, signal);
   for (;;) {
-    await events.hasRoom(signal);
+    await hasRoom(signal);
     const answer = await connection.call((transport) => {
       const { pollWaitMs } = connection.enrolment;
       const request = { waitMs: pollWaitMs, runId, baseModelHashes: [baseModelHash], capability: capability.report() };

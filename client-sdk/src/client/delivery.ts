@@ -1,8 +1,6 @@
-import { blobIdOf, FedLoraError, type PlanId, type UpdateReceipt } from "@fedlora/core";
-import { nodeSha256 } from "@fedlora/core/node";
+import { FedLoraError, type PlanId, type UpdateReceipt } from "@fedlora/core";
 import { deliverUpdate } from "../transfer/uploader.js";
 import type { ClientContext } from "./client-context.js";
-import { readIfPresent } from "./durable-file.js";
 import { isAbandoned, isFatal } from "./plan-errors.js";
 import type { AnsweredPlan, FinishedWork } from "./work-journal.js";
 
@@ -21,8 +19,9 @@ export async function deliverFinished(
   let firstByte: number | undefined;
   let receipt: UpdateReceipt;
   try {
-    const update = blob === undefined ? undefined : { ...blob, path: state.updatePath(planId) };
-    if (update !== undefined) await assertIntact(update);
+    const update = blob === undefined ? undefined : { ...blob, open: () => state.updates.open(planId) };
+    // A file that the disk damaged since it was written must not pass for this client's update.
+    if (blob !== undefined) await state.updates.assertIntact(planId, blob.id);
     const onProgress = (sentBytes: number): void => {
       firstByte ??= sentBytes;
       emit({ type: "uploading", round, sentBytes, totalBytes: blob?.size ?? 0 });
@@ -55,14 +54,6 @@ export async function dropWork(
   await state.removeWorkExcept(undefined);
   if (answer.outcome === "abandoned") emit({ type: "abandoned", round, reason: `${answer.code}: ${answer.reason}` });
   else emit({ type: "refused", round, code: answer.code, message: answer.reason });
-}
-
-/** A file that the disk damaged since it was written must not pass for this client's update. */
-async function assertIntact(update: { readonly id: string; readonly path: string }): Promise<void> {
-  const bytes = await readIfPresent(update.path);
-  if (bytes !== undefined && blobIdOf(bytes, nodeSha256) !== update.id) {
-    throw new FedLoraError("file-invalid", `"${update.path}" was damaged after it was written`);
-  }
 }
 
 /** The transport has verified the signature; this is whether the signed word is about our update. */

@@ -14,7 +14,6 @@ import { nodeSha256 } from "@fedlora/core/node";
 import type { TrainingProgress, TrainResult } from "../train/local-trainer.js";
 import type { ClientContext } from "./client-context.js";
 import { deliverFinished, dropWork } from "./delivery.js";
-import { replacePrivateFile } from "./durable-file.js";
 import { computeUpdate } from "./local-update.js";
 import { isAbandoned, PlanDeclined } from "./plan-errors.js";
 import { preparePlan, type PreparedPlan } from "./prepare-plan.js";
@@ -94,7 +93,7 @@ async function finishWork(
     const { codec, updateForm: form } = prepared.instructions;
     const metadata = { codec, form, ...(plan.frozen.length === 0 ? {} : { frozen: plan.frozen.join(" ") }) };
     const bytes = writeSafetensors(update, { metadata });
-    await replacePrivateFile(context.state.updatePath(planId), bytes);
+    await context.state.updates.save(planId, bytes);
     blob = { id: blobIdOf(bytes, nodeSha256), size: bytes.byteLength };
   }
   const finished = { planId, runId, round, blob, metrics };

@@ -1,10 +1,12 @@
-import { isPlanId, type Clock, type Logger, type PlanId } from "@fedlora/core";
+import type { Clock, Logger, PlanId } from "@fedlora/core";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { loadOrCreateIdentity, type Identity } from "../identity.js";
 import { BlobCache } from "../transfer/blob-cache.js";
 import { AdapterStore } from "./adapter-store.js";
 import { BaseChains } from "./base-chains.js";
+import type { ClientState } from "./client-state.js";
+import { FinishedUpdateFiles } from "./finished-updates.js";
 import { lockFolder, type FolderLock } from "./folder-lock.js";
 import { pinCoordinatorKey } from "./pinned-keys.js";
 import { RunTensors } from "./run-tensors.js";
@@ -23,10 +25,11 @@ import { WorkJournal } from "./work-journal.js";
  *     global-adapter.safetensors      the latest global adapter
  *     blobs/                          downloads by hash
  */
-export class StateFolder {
+export class StateFolder implements ClientState {
   readonly path: string;
   readonly identity: Identity;
   readonly journal: WorkJournal;
+  readonly updates: FinishedUpdateFiles;
   readonly cache: BlobCache;
   readonly runs: RunTensors;
   readonly adapters: AdapterStore;
@@ -38,6 +41,7 @@ export class StateFolder {
     this.#lock = lock;
     this.identity = identity;
     this.journal = journal;
+    this.updates = new FinishedUpdateFiles(path);
     this.cache = cache;
     this.runs = new RunTensors(path);
     this.adapters = new AdapterStore(path);
@@ -61,17 +65,10 @@ export class StateFolder {
     }
   }
 
-  /** Where the finished update of a plan is kept. */
-  updatePath(planId: PlanId): string {
-    if (!isPlanId(planId)) throw new TypeError(`"${String(planId)}" is no plan id`);
-    return join(this.path, "work", `${planId}.update.safetensors`);
-  }
-
   pinCoordinatorKey(address: string, key: Uint8Array): Promise<void> {
     return pinCoordinatorKey(join(this.path, "coordinators.json"), address, key);
   }
 
-  /** Removes what was staged for other plans: left by a crash, or answered. */
   async removeWorkExcept(planId: PlanId | undefined): Promise<void> {
     const folder = join(this.path, "work");
     for (const name of await readdir(folder)) {

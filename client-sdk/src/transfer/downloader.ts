@@ -2,7 +2,7 @@ import { chunkBytes, FedLoraError, sha256 } from "@fedlora/core";
 import { nodeSha256 } from "@fedlora/core/node";
 import type { Connection } from "../client/connection.js";
 import type { BlobChunk, BlobReference } from "../transport/transport.js";
-import type { BlobCache, PartialBlob } from "./blob-cache.js";
+import type { DownloadCache, PartialDownload } from "../client/client-state.js";
 
 /** Whole transfers whose chunks were right and whose sum was not, before it counts as the sender's fault. */
 const maxWrongBlobs = 3;
@@ -21,7 +21,7 @@ export interface Download {
 export async function downloadBlob(
   ref: BlobReference,
   connection: Connection,
-  cache: BlobCache,
+  cache: DownloadCache,
   signal: AbortSignal,
 ): Promise<Download> {
   const cached = await cache.read(ref);
@@ -37,7 +37,7 @@ export async function downloadBlob(
 export async function downloadFile(
   ref: BlobReference,
   connection: Connection,
-  cache: BlobCache,
+  cache: DownloadCache,
   signal: AbortSignal,
 ): Promise<{ readonly path: string; readonly fetchedBytes: number }> {
   const cached = await cache.file(ref);
@@ -50,7 +50,7 @@ export async function downloadFile(
 }
 
 async function fetchInto(
-  partial: PartialBlob,
+  partial: PartialDownload,
   ref: BlobReference,
   connection: Connection,
   signal: AbortSignal,

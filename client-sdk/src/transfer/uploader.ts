@@ -1,6 +1,6 @@
 import { chunkBytes, FedLoraError, sha256, type PlanId, type UpdateMetrics, type UpdateReceipt } from "@fedlora/core";
 import { nodeSha256 } from "@fedlora/core/node";
-import { open } from "node:fs/promises";
+import type { OpenUpdate } from "../client/client-state.js";
 import type { Connection } from "../client/connection.js";
 import type { BlobChunk, BlobReference, Transport } from "../transport/transport.js";
 
@@ -9,8 +9,8 @@ const maxWrongBlobs = 3;
 
 export interface DeliveryRequest {
   readonly planId: PlanId;
-  /** The update and the file that holds it; undefined for an evaluation, which uploads nothing. */
-  readonly update: (BlobReference & { readonly path: string }) | undefined;
+  /** The update and where it is read from; undefined for an evaluation, which uploads nothing. */
+  readonly update: (BlobReference & { readonly open: () => Promise<OpenUpdate> }) | undefined;
   readonly metrics: UpdateMetrics;
   /** Bytes that the coordinator has or that were handed to the network. */
   readonly onProgress: (sentBytes: number) => void;
@@ -53,13 +53,13 @@ async function sendMissing(
   onVerified: (offset: number) => void,
 ): Promise<string | undefined> {
   if (update === undefined) return undefined;
-  const { id, size, path } = update;
+  const { id, size } = update;
   const { uploadId, nextOffset, complete } = await transport.beginUpload(planId, { id, size }, signal);
   if (!complete) {
     assertOffset(nextOffset, size);
     onVerified(nextOffset);
     onProgress(nextOffset);
-    const reached = await transport.putChunks(uploadId, chunksOfFile(path, size, nextOffset, onProgress), signal);
+    const reached = await transport.putChunks(uploadId, chunksOf(update, nextOffset, onProgress), signal);
     onVerified(reached);
     if (reached !== size) {
       throw new FedLoraError("chunk-offset-invalid", `the upload stopped at byte ${reached} of ${size}`);
@@ -74,24 +74,19 @@ function assertOffset(offset: number, size: number): void {
   throw new FedLoraError("internal", `the coordinator asks for byte ${offset} of an upload of ${size} bytes`);
 }
 
-async function* chunksOfFile(
-  path: string,
-  size: number,
+async function* chunksOf(
+  { size, open }: NonNullable<DeliveryRequest["update"]>,
   from: number,
   onProgress: (sentBytes: number) => void,
 ): AsyncGenerator<BlobChunk> {
-  const file = await open(path, "r");
+  const update = await open();
   try {
     for (let offset = from; offset < size; offset += chunkBytes) {
-      const data = Buffer.allocUnsafe(Math.min(chunkBytes, size - offset));
-      const { bytesRead } = await file.read(data, 0, data.byteLength, offset);
-      if (bytesRead !== data.byteLength) {
-        throw new FedLoraError("file-invalid", `"${path}" ends at byte ${offset + bytesRead}, expected ${size}`);
-      }
+      const data = await update.read(offset, Math.min(chunkBytes, size - offset));
       yield { offset, data, sha256: sha256(data, nodeSha256), total: size };
-      onProgress(offset + bytesRead);
+      onProgress(offset + data.byteLength);
     }
   } finally {
-    await file.close();
+    await update.close();
   }
 }

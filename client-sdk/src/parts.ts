@@ -1,0 +1,24 @@
+// What the client is made of, for programs that put it together in another way: simulations, and trainers of one's own.
+export { takePart } from "./client/take-part.js";
+export type { ParticipationParts } from "./client/take-part.js";
+export type { CapabilitySource } from "./client/capability-meter.js";
+export type {
+  ClientState,
+  DownloadCache,
+  FinishedUpdates,
+  OpenUpdate,
+  PartialDownload,
+} from "./client/client-state.js";
+export type { StoredAdapter } from "./client/adapter-store.js";
+export type { BaseChain } from "./client/base-chain.js";
+export type { AnsweredPlan, FinishedWork } from "./client/work-journal.js";
+export { Slot } from "./engine/runtime/slot.js";
+export type { HostTensor } from "./engine/engine.js";
+export { planAdapter } from "./lora/adapter-plan.js";
+export type { AdapterPlan } from "./lora/adapter-plan.js";
+export { newControls } from "./train/control-variates.js";
+export { directiveOf, heldTensors, slotDirectives } from "./train/directives.js";
+export { planSteps } from "./train/plan-steps.js";
+export type { PlannedStep } from "./train/plan-steps.js";
+export { learningRateFactor, learningRates } from "./train/schedule.js";
+export { streamKeyOf } from "./train/train-adapter.js";
