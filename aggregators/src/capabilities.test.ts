@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { builtinMethods } from "./builtin.js";
 import { assertCombination, clientMismatch, requestOf } from "./capabilities.js";
 import type { MethodRequest } from "./capabilities.js";
 import { compileMethod } from "./compile-method.js";
@@ -30,7 +31,7 @@ const unsound: [Partial<MethodRequest>, string, string][] = [
   [{ weighting: "by-examples" }, "weighting.kind", "uniform"],
   [{ variant: "rslora" }, "adapter", "lora"],
   [{ ranks: "prefix" }, "adapter.rank", "equal"],
-  [{ privacyUnit: "client" }, "privacy.unit", "none"],
+  [{ privacyUnit: "client" }, "privacy.mode", "none"],
   [{ secureSum: true }, "secureAggregation", "plain updates"],
 ];
 test.each(unsound)("%o is refused, naming the field and what is allowed", (change, field, allowed) => {
@@ -41,6 +42,32 @@ test.each(unsound)("%o is refused, naming the field and what is allowed", (chang
       details: { method: "narrow", field },
     }),
   );
+});
+
+const budget = { epsilon: 1, delta: 1e-5, clipNorm: 1 };
+const client = { mode: "client", ...budget, population: 100 } as const;
+const local = { mode: "local", ...budget } as const;
+test.each([
+  ["fedavg", client, true],
+  ["fed-sb", client, true],
+  ["legend", client, false],
+  ["krum", client, false],
+  ["fedex-lora", client, false],
+  ["fedex-lora", local, true],
+  ["krum", local, true],
+  ["q-ffl", local, false],
+])("method %s in a private run of %o: %s", (name, privacy, isAllowed) => {
+  const variant = name === "fed-sb" ? "latent" : "lora";
+  const spec = testSpec({
+    method: { name, ...(name === "krum" ? { options: { byzantine: 0 } } : {}) },
+    adapter: { rank: 4, targetModules: ["query"], variant },
+    weighting: { kind: "uniform" },
+    privacy,
+  });
+  const definition = builtinMethods.get(name)!;
+  const check = (): void => assertCombination(definition, requestOf(spec));
+  if (isAllowed) expect(check).not.toThrow();
+  else expect(check).toThrow(expect.objectContaining({ code: "spec-combination-refused" }));
 });
 
 test.each<[MethodCapabilities["ranks"], MethodCapabilities["ranks"], boolean]>([

@@ -38,7 +38,7 @@ export function requestOf(spec: RunSpec, more: Partial<MethodRequest> = {}): Met
     weighting: spec.weighting.kind,
     variant: spec.adapter.rslora && spec.adapter.variant === "lora" ? "rslora" : spec.adapter.variant,
     ranks: spec.rankPlan.kind === "uniform" ? "equal" : "prefix",
-    privacyUnit: undefined,
+    privacyUnit: privacyUnitOf(spec),
     secureSum: false,
     clientOptions: [
       ...(spec.training.proximalMu === undefined ? [] : (["proximal"] as const)),
@@ -49,6 +49,15 @@ export function requestOf(spec: RunSpec, more: Partial<MethodRequest> = {}): Met
     rounds: spec.rounds,
     ...more,
   };
+}
+
+/**
+ * What has to be sound of the method. Where clients noise what they upload, for the sake of an example or of themselves, all
+ * that follows is post-processing as long as nothing but the upload leaves them: that is what the unit `example` says.
+ */
+function privacyUnitOf({ privacy }: RunSpec): MethodRequest["privacyUnit"] {
+  if (privacy.mode === "none") return undefined;
+  return privacy.mode === "client" ? "client" : "example";
 }
 
 /**
@@ -91,7 +100,10 @@ export function assertCombination({ name, capabilities }: MethodDefinition, requ
   }
   const unit = request.privacyUnit;
   if (unit !== undefined && !privacyUnits.includes(unit)) {
-    refuse("privacy.unit", `privacy unit ${unit}`, list(privacyUnits));
+    refuse("privacy.mode", `the privacy unit ${unit}`, list(privacyUnits));
+  }
+  if (unit === "client" && sees !== "sum") {
+    refuse("privacy.mode", `noise on one sum, since it needs ${sees}`, "modes example and local");
   }
   if (request.secureSum && sees === "individual-updates") {
     refuse("secureAggregation", "secure sums, since it must see individual updates", "plain updates");

@@ -43,7 +43,7 @@ export const legend: MethodDefinition<LegendOptions> = {
     serverOptimizers: true,
     clientOptions: ["proximal"],
     noise: "products",
-    privacyUnits: ["example", "client"],
+    privacyUnits: ["example"],
     weightings: ["uniform", "by-examples"],
     evaluation: "global",
   },

@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { BlobRef } from "./run-events.js";
 import { selectNext } from "./reduce-evaluation.js";
 import { retirePlans } from "./reduce-plans.js";
+import { completeSpec } from "./run-state.js";
 import type { PastPlan, RoundRecord, RunMachineState } from "./run-state.js";
 
 const blobRefSchema = z.object({ id: z.string(), size: z.number() });
@@ -124,7 +125,8 @@ export function parseLastCommit(value: unknown): LastCommit | undefined {
  * ended. `atMs` is now: the new wait begins with it. `sequence` is that of the last event which the record knows.
  */
 export function reopenRun(commit: LastCommit, sequence: number, atMs: number): RunMachineState {
-  const { runId, spec, createdMs, createKey, status, sinceMs, isEvaluationPending } = commit;
+  const { runId, createdMs, createKey, status, sinceMs, isEvaluationPending } = commit;
+  const spec = completeSpec(commit.spec);
   const { initialAdapter, adapter, methodState, baseVersion, baseDeltas, rounds, bestRound, reason } = commit;
   const { participants, pastPlans, writeKeys } = commit;
   const state: RunMachineState = {

@@ -1,7 +1,7 @@
 import { retirePlans } from "./reduce-plans.js";
 import { selectNext } from "./reduce-evaluation.js";
 import type { RunEventOf } from "./run-events.js";
-import { maxWriteKeys } from "./run-state.js";
+import { completeSpec, maxWriteKeys } from "./run-state.js";
 import type { RunMachineState } from "./run-state.js";
 
 type LifecycleEvent = RunEventOf<"run-stopped" | "run-resumed" | "run-completed" | "run-failed">;
@@ -9,7 +9,7 @@ type LifecycleEvent = RunEventOf<"run-stopped" | "run-resumed" | "run-completed"
 export function createRunState(event: RunEventOf<"run-created">): RunMachineState {
   const created: RunMachineState = {
     runId: event.runId,
-    spec: event.spec,
+    spec: completeSpec(event.spec),
     createdMs: event.atMs,
     createKey: event.idempotencyKey,
     status: "running",

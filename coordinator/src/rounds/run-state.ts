@@ -109,6 +109,11 @@ export interface RunMachineState {
   readonly sequence: number;
 }
 
+/** A spec as an earlier build journaled it, with the defaults of fields that it did not know. */
+export function completeSpec(spec: RunSpec): RunSpec {
+  return { ...spec, privacy: (spec as Partial<RunSpec>).privacy ?? { mode: "none" } };
+}
+
 /** How many plans `pastPlans` remembers at most. */
 export const maxPastPlans = 5000;
 export const maxWriteKeys = 100;

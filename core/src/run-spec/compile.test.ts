@@ -99,6 +99,7 @@ describe("a minimal spec", () => {
       rankPlan: { kind: "uniform" },
       serverOptimizer: { kind: "none" },
       policy: { kind: "synchronous" },
+      privacy: { mode: "none" },
       keepUpdates: false,
     });
   });

@@ -23,7 +23,7 @@ export interface CompileRunSpecOptions {
  *   allowed, `details.path` the first path; `model-hash-mismatch`, `target-modules-unmatched` with a manifest
  */
 export function compileRunSpec(input: unknown, { manifest }: CompileRunSpecOptions = {}): RunSpec {
-  const parsed = runSpecSchema.safeParse(input);
+  const parsed = runSpecSchema.safeParse(withPrivateDefaults(input));
   if (!parsed.success) {
     const problems = explainIssues(parsed.error.issues, input);
     const shown = problems.slice(0, maxProblems).map(({ message }) => message);
@@ -62,14 +62,27 @@ function parseText(text: string): unknown {
   }
 }
 
+/** Weights by example counts are no default where the counts are private. */
+function withPrivateDefaults(input: unknown): unknown {
+  if (typeof input !== "object" || input === null) return input;
+  const { privacy, weighting } = input as {
+    readonly privacy?: { readonly mode?: unknown } | null;
+    weighting?: unknown;
+  };
+  const isPrivate = typeof privacy?.mode === "string" && privacy.mode !== "none";
+  return isPrivate && weighting === undefined ? { ...input, weighting: { kind: "uniform" } } : input;
+}
+
 function withDependentDefaults(spec: RunSpec): RunSpec {
-  const { task, adapter, cohort, training } = spec;
+  const { task, adapter, cohort, training, privacy } = spec;
+  // A cohort drawn by Poisson sampling may be empty, and its release is due all the same.
+  const quorum = privacy.mode === "client" ? undefined : (cohort.quorum ?? Math.ceil(cohort.size / 2));
   const lastLabel = task.kind === "sequence-classification" ? task.labels.at(-1) : undefined;
   return {
     ...spec,
     task: task.kind === "sequence-classification" ? { ...task, positiveLabel: task.positiveLabel ?? lastLabel } : task,
     adapter: { ...adapter, alpha: adapter.alpha ?? 2 * adapter.rank },
-    cohort: { ...cohort, quorum: cohort.quorum ?? Math.ceil(cohort.size / 2) },
+    cohort: quorum === undefined ? cohort : { ...cohort, quorum },
     training: training.localSteps === undefined ? { ...training, localEpochs: training.localEpochs ?? 1 } : training,
   };
 }

@@ -46,18 +46,25 @@ export const deadlinesSchema = z
   .prefault({})
   .describe("Every wait ends.");
 
+const defaultMaxExamples = 1_000_000;
+
 export const weightingSchema = z
   .discriminatedUnion("kind", [
     z.strictObject({ kind: z.literal("uniform").describe("Every client counts the same.") }),
     z.strictObject({
       kind: z.literal("by-examples").describe("A client counts by the examples it trained on."),
       maxExamples: positiveInt
-        .default(1_000_000)
+        .default(defaultMaxExamples)
         .describe("Cap on the examples one client may count with; at least 1, default 1000000."),
     }),
   ])
   .prefault({ kind: "by-examples" })
-  .describe("How contributions are weighted; default by-examples.");
+  .describe("How contributions are weighted; default by-examples, in a private run uniform.");
+
+/** Whether a weighting leaves the cap where no client's count comes near it. */
+export function countsOnDefaultCap(weighting: z.output<typeof weightingSchema>): boolean {
+  return weighting.kind === "by-examples" && weighting.maxExamples >= defaultMaxExamples;
+}
 
 export const evaluationSchema = z
   .strictObject({

@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import { suggestion } from "../text/nearest.js";
-import { branchesOf, schemaAt } from "./json-schema.js";
+import { branchesOf, discriminatorOf, schemaAt } from "./json-schema.js";
 
 /** One problem of a spec: the field's path, and a sentence with what was got and what is allowed. */
 export interface SpecProblem {
@@ -19,7 +19,7 @@ function explain(issue: z.core.$ZodIssue, input: unknown): SpecProblem {
   const path = showPath(issue.path);
   const value = valueAt(issue.path, input);
   const field = schemaAt(issue.path, input);
-  const choices = field?.enum ?? branchKinds(issue.path, input);
+  const choices = field?.enum ?? branchNames(issue.path, input);
   const allowed = [
     issue.code === "custom" ? issue.message : "",
     choices === undefined ? "" : `allowed are ${choices.map(String).join(", ")}`,
@@ -40,11 +40,12 @@ function unknownKeys(keys: readonly string[], path: readonly PropertyKey[], inpu
   });
 }
 
-/** For a `kind` that no branch of a union has: the kinds there are. */
-function branchKinds(path: readonly PropertyKey[], input: unknown): readonly unknown[] | undefined {
-  if (path.at(-1) !== "kind") return undefined;
-  const kinds = branchesOf(schemaAt(path.slice(0, -1), input) ?? {}).map((one) => one.properties?.["kind"]?.const);
-  return kinds.length === 0 ? undefined : kinds;
+/** For a `kind` or `mode` that no branch of a union has: those that there are. */
+function branchNames(path: readonly PropertyKey[], input: unknown): readonly unknown[] | undefined {
+  const names = branchesOf(schemaAt(path.slice(0, -1), input) ?? {}).map(discriminatorOf);
+  return names.length > 0 && names.every((fixed) => fixed !== undefined && fixed.key === path.at(-1))
+    ? names.map((fixed) => fixed?.value)
+    : undefined;
 }
 
 function valueAt(path: readonly PropertyKey[], input: unknown): unknown {

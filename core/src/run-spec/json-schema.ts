@@ -31,18 +31,27 @@ export function branchesOf(node: JsonSchema): readonly JsonSchema[] {
   return node.oneOf ?? node.anyOf ?? [];
 }
 
-/** The schema of the field at a path, in the branch of each union that the value's `kind` names; undefined: none. */
+/** What tells the branches of a union apart, `kind` or `mode`: the property that a branch fixes. */
+export function discriminatorOf(branch: JsonSchema): { readonly key: string; readonly value: unknown } | undefined {
+  const fixed = Object.entries(branch.properties ?? {}).find(([, { const: value }]) => value !== undefined);
+  return fixed === undefined ? undefined : { key: fixed[0], value: fixed[1].const };
+}
+
+/** The schema of the field at a path, in the branch of each union that the value names; undefined: none. */
 export function schemaAt(path: readonly PropertyKey[], value: unknown): JsonSchema | undefined {
   let node: JsonSchema | undefined = runSpecJsonSchema();
   let current = value;
   for (const key of path) {
-    const kind = (current as { kind?: unknown } | undefined)?.kind;
     const objects: JsonSchema[] = [node, ...branchesOf(node)];
-    const branch = objects.find((one) => one.properties?.["kind"]?.const === kind && kind !== undefined);
+    const branch = objects.find((one) => isNamed(one, current));
     node = (branch ?? objects.find(({ properties }) => properties !== undefined) ?? node).properties?.[String(key)];
     if (node === undefined) return undefined;
     current = (current as Record<PropertyKey, unknown> | null | undefined)?.[key];
   }
-  const kind = (current as { kind?: unknown } | null | undefined)?.kind;
-  return branchesOf(node).find((one) => kind !== undefined && one.properties?.["kind"]?.const === kind) ?? node;
+  return branchesOf(node).find((one) => isNamed(one, current)) ?? node;
+}
+
+function isNamed(branch: JsonSchema, value: unknown): boolean {
+  const fixed = discriminatorOf(branch);
+  return fixed !== undefined && (value as Record<string, unknown> | null | undefined)?.[fixed.key] === fixed.value;
 }

@@ -1,4 +1,4 @@
-import { branchesOf, runSpecJsonSchema } from "./json-schema.js";
+import { branchesOf, discriminatorOf, runSpecJsonSchema } from "./json-schema.js";
 import type { JsonSchema } from "./json-schema.js";
 
 /** The text of docs/reference/run-spec.md: every field of a run spec, from the schema alone. */
@@ -56,8 +56,13 @@ function fieldsOf(path: string, node: JsonSchema, required: boolean, when = ""):
   return [
     { path, facts, text: node.description ?? "" },
     ...inner(node, when),
-    ...variants.flatMap((one) => inner(one, `kind ${String(one.properties?.["kind"]?.const)}`)),
+    ...variants.flatMap((one) => inner(one, whenOf(one))),
   ];
+}
+
+function whenOf(branch: JsonSchema): string {
+  const fixed = discriminatorOf(branch);
+  return fixed === undefined ? "" : `${fixed.key} ${String(fixed.value)}`;
 }
 
 function typeOf(node: JsonSchema): string {

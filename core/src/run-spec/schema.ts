@@ -10,6 +10,8 @@ import {
   rankPlanSchema,
   weightingSchema,
 } from "./coordination-schema.js";
+import { privacyRules } from "./privacy-rules.js";
+import { privacySchema } from "./privacy-schema.js";
 import { serverOptimizerSchema } from "./server-optimizer-schema.js";
 import { checkRules, runRules } from "./spec-rules.js";
 import { taskSchema } from "./task-schema.js";
@@ -18,6 +20,7 @@ import { trainingSchema } from "./training-schema.js";
 export { adapterSchema, taskSchema, trainingSchema };
 export type { AdapterSpec } from "./adapter-schema.js";
 export type { InitSpec } from "./init-schema.js";
+export type { PrivacySpec } from "./privacy-schema.js";
 export type { ServerOptimizerSpec } from "./server-optimizer-schema.js";
 export type { TaskSpec } from "./task-schema.js";
 export type { TrainingSpec } from "./training-schema.js";
@@ -64,6 +67,7 @@ const runSpecFields = z.strictObject({
     .prefault({ kind: "none" })
     .describe("What the coordinator does with the aggregated change (FedOpt); default none: adds it."),
   policy: policySchema,
+  privacy: privacySchema,
   keepUpdates: z
     .boolean()
     .default(false)
@@ -74,7 +78,7 @@ const runSpecFields = z.strictObject({
  * The run spec: everything a person decides about a run, in YAML or JSON. Strict: an unknown key is refused.
  * Every field carries a description with unit, range and default; `fedlora run schema` prints the JSON Schema.
  */
-export const runSpecSchema = runSpecFields.superRefine(checkRules(runRules));
+export const runSpecSchema = runSpecFields.superRefine(checkRules([...runRules, ...privacyRules]));
 
 /** As written, before defaults. */
 export type RunSpecInput = z.input<typeof runSpecSchema>;

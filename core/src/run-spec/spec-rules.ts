@@ -4,7 +4,7 @@ import type { RunSpec } from "./schema.js";
 import type { TrainingSpec } from "./training-schema.js";
 
 /** A rule between fields: where it is broken, the field at `path` is named with the error. */
-interface SpecRule<Spec> {
+export interface SpecRule<Spec> {
   readonly path: readonly string[];
   readonly error: string;
   readonly holds: (spec: Spec) => boolean;
