@@ -56,6 +56,8 @@ export type { LoraAdapter, PeftFiles } from "./adapter/peft-format.js";
 export { matchTargetModules } from "./adapter/target-modules.js";
 export { RandomStream, deriveKey, randomKey, threefry } from "./math/random.js";
 export type { RandomKey } from "./math/random.js";
+export { ChaCha20 } from "./math/chacha20.js";
+export { SecretRandom, systemSecret } from "./math/secret-random.js";
 export { formatTable } from "./text/format-table.js";
 export type { TableCell, TableOptions } from "./text/format-table.js";
 export { nearest, suggestion } from "./text/nearest.js";

@@ -1,4 +1,5 @@
 import { sha256 } from "../tensor/hash.js";
+import { naturalLog } from "./elementary.js";
 
 /**
  * A splittable generator of reproducible random numbers, for initialisation, shuffling, dropout and selection. It is
@@ -128,23 +129,4 @@ export class RandomStream {
   normals(count: number, std: number): Float32Array {
     return Float32Array.from({ length: count }, () => std * this.normal());
   }
-}
-
-const scratch = new DataView(new ArrayBuffer(8));
-
-/** ln x for normal positive x, near the last bit: x = m 2^e with m in [0.75, 1.5), ln m = 2 atanh((m - 1) / (m + 1)). */
-function naturalLog(x: number): number {
-  scratch.setFloat64(0, x);
-  const high = scratch.getUint32(0);
-  let exponent = (high >>> 20) - 1023;
-  scratch.setUint32(0, (high & 0xfffff) | 0x3ff00000);
-  let m = scratch.getFloat64(0);
-  if (m >= 1.5) {
-    m /= 2;
-    exponent += 1;
-  }
-  const t = (m - 1) / (m + 1);
-  let sum = 0;
-  for (let n = 25; n >= 1; n -= 2) sum = sum * t * t + 1 / n;
-  return exponent * Math.LN2 + 2 * t * sum;
 }
