@@ -1,0 +1,100 @@
+"""Expected numbers of privacy accounting, none of them by the code under test.
+
+Run with mpmath and dp-accounting:
+
+    for part in normal divergences gaussian; do
+        python testdata/privacy/generate.py $part > testdata/privacy/$part.json
+    done
+"""
+
+import importlib.metadata
+import json
+import sys
+
+from mpmath import mp, mpf
+
+mp.dps = 50
+
+
+def normal_rows():
+    points = [-37, -20, -8.3, -5.7, -3, -1.5, -0.6, -0.1, 0, 0.3, 0.66, 1, 2.5, 5.6, 8]
+    scaled = [0, 1e-9, 0.2, 0.46, 0.47, 0.9, 2, 3.99, 4.01, 7, 30, 1e5, 1e200]
+    return {
+        "cdf": [{"z": z, "value": float(mp.ncdf(mpf(z))), "log": float(mp.log(mp.ncdf(mpf(z))))} for z in points],
+        "farLog": [
+            {"z": z, "log": float(-mpf(z) ** 2 / 2 + mp.log(scaled_erfc(-mpf(z) / mp.sqrt(2)) / 2))}
+            for z in [-50, -1000, -1e8]
+        ],
+        "scaledErfc": [{"x": x, "value": float(scaled_erfc(mpf(x)))} for x in scaled],
+    }
+
+
+def scaled_erfc(x):
+    if x > 1000:
+        return (1 - 1 / (2 * x**2) + mpf(3) / (4 * x**4)) / (x * mp.sqrt(mp.pi))
+    return mp.exp(x**2) * mp.erfc(x)
+
+
+def divergence(order, q, sigma):
+    """ln E_z (1 - q + q exp((2 z - 1) / (2 sigma^2)))^order / (order - 1), z ~ N(0, sigma^2), by integration."""
+    order, q, sigma = mpf(order), mpf(q), mpf(sigma)
+
+    def excess(z):
+        ratio = 1 - q + q * mp.exp((2 * z - 1) / (2 * sigma**2))
+        # E of ratio - 1 is 0, so it may be taken off: what is left is small where the divergence is.
+        return mp.npdf(z, 0, sigma) * (ratio**order - 1 - order * (ratio - 1))
+
+    ends = sorted({-14 * sigma, mpf(0), order, order + 14 * sigma} | {order * k / 8 for k in range(1, 8)})
+    return mp.log1p(mp.quad(excess, ends)) / (order - 1)
+
+
+def rdp_rows():
+    cases = [
+        *[(order, 0.01, 2.5) for order in (1.1, 1.5, 2.5, 5, 50, 100)],
+        *[(order, 0.01, 1) for order in (1.1, 1.5, 2, 2.5, 3, 8, 10.9, 32)],
+        *[(order, 0.1, 1) for order in (1.1, 1.9, 2, 3, 7.3)],
+        *[(order, 0.04, 1.5) for order in (2, 3, 3.9)],
+        *[(order, 0.5, 0.4) for order in (1.1, 1.7, 4.4)],
+        *[(order, 0.9, 3) for order in (1.1, 1.2, 6.6)],
+        *[(order, 0.5, 20) for order in (1.1, 3.5, 20)],
+        *[(order, 1e-5, 0.3) for order in (1.1, 1.25, 2.5, 6)],
+        *[(order, 1e-6, 1) for order in (1.3, 2, 10.5, 16)],
+    ]
+    return [
+        {"order": order, "samplingRate": q, "noiseMultiplier": sigma, "divergence": float(divergence(order, q, sigma))}
+        for order, q, sigma in cases
+    ]
+
+
+def gaussian_epsilon(sigma, delta):
+    """Root of Phi(1/(2 sigma) - epsilon sigma) - e^epsilon Phi(-1/(2 sigma) - epsilon sigma) = delta."""
+    sigma, delta = mpf(sigma), mpf(delta)
+
+    def gap(epsilon):
+        half, shift = 1 / (2 * sigma), epsilon * sigma
+        return mp.log(mp.ncdf(half - shift) - mp.exp(epsilon) * mp.ncdf(-half - shift)) - mp.log(delta)
+
+    low, high = mpf(0), mpf(1)
+    while gap(high) > 0:
+        low, high = high, high * 2
+    for _ in range(120):
+        middle = (low + high) / 2
+        low, high = (middle, high) if gap(middle) > 0 else (low, middle)
+    return high
+
+
+def gaussian_rows():
+    cases = [(4.530877117, 1e-6), (1, 1e-5), (0.3, 1e-9), (0.05, 1e-5), (20, 1e-3), (30, 1e-12), (2, 0.05), (5, 1e-30)]
+    return [
+        {"noiseMultiplier": sigma, "delta": delta, "epsilon": float(gaussian_epsilon(sigma, delta))}
+        for sigma, delta in cases
+    ]
+
+
+MPMATH = f"mpmath {importlib.metadata.version('mpmath')}, 50 digits"
+PARTS = {
+    "normal": lambda: {"origin": MPMATH, **normal_rows()},
+    "divergences": lambda: {"origin": f"{MPMATH}, integration", "rows": rdp_rows()},
+    "gaussian": lambda: {"origin": f"{MPMATH}, bisection", "rows": gaussian_rows()},
+}
+print(json.dumps(PARTS[sys.argv[1]]()))
