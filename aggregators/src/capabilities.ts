@@ -8,9 +8,6 @@ import type {
   MethodDefinition,
 } from "./method.js";
 
-/** Changes of the base weights that one plan can name (its envelope stays under 16 KiB). */
-export const maxBaseEdits = 64;
-
 /** What a run asks of its method, as far as methods differ in it. */
 export interface MethodRequest {
   /** Family of the codec. */
@@ -28,7 +25,6 @@ export interface MethodRequest {
   readonly serverOptimizer: string;
   /** Whether updates of earlier rounds may come in. */
   readonly stale: boolean;
-  readonly rounds: number;
 }
 
 /** The request of a run spec; `more` states what a spec cannot say by itself. */
@@ -46,7 +42,6 @@ export function requestOf(spec: RunSpec, more: Partial<MethodRequest> = {}): Met
     ],
     serverOptimizer: spec.serverOptimizer.kind,
     stale: spec.policy.kind === "buffered",
-    rounds: spec.rounds,
     ...more,
   };
 }
@@ -94,9 +89,6 @@ export function assertCombination({ name, capabilities }: MethodDefinition, requ
   }
   if (request.stale && !capabilities.toleratesStale) {
     refuse("policy.kind", "updates of earlier rounds (policy buffered)", "synchronous");
-  }
-  if (capabilities.editsBase && request.rounds > maxBaseEdits) {
-    refuse("rounds", `${request.rounds} rounds, each of which changes the base weights`, `up to ${maxBaseEdits}`);
   }
   const unit = request.privacyUnit;
   if (unit !== undefined && !privacyUnits.includes(unit)) {

@@ -74,6 +74,8 @@ export { ratioMeanPass, weightedMeanPass } from "./primitive/weighted-mean.js";
 export type { RatioMeanOptions, RatioTerm, WeightedMean, WeightedMeanState } from "./primitive/weighted-mean.js";
 export { addScaled, columnMatrix, dotAt, multiply } from "./linalg/column-matrix.js";
 export type { ColumnMatrix } from "./linalg/column-matrix.js";
+export { joinBaseDeltas } from "./primitive/join-deltas.js";
+export type { BaseDeltaReader } from "./primitive/join-deltas.js";
 export { factoredProductSvd } from "./linalg/factored-product-svd.js";
 export type { TruncatedSvd } from "./linalg/factored-product-svd.js";
 export { HouseholderQr } from "./linalg/householder-qr.js";

@@ -264,6 +264,8 @@ export interface Method {
   bytes(instruction: ClientInstruction): ByteCount;
   /** Bytes of the round's base delta for m contributors; absent for methods that leave the base alone. */
   baseDeltaBytes?(contributors: number): number;
+  /** Whether base deltas stay in factors even where a matrix is smaller; absent: no. */
+  readonly factoredDeltas?: boolean;
   /** Forms that `fedlora export` may write, the first is the default. */
   exports(state: MethodRunState): readonly ExportForm[];
   /** The global adapter as a plain LoRA pair per module (`lora_A`, `lora_B`) and heads; absent: it is that already. */

@@ -92,6 +92,7 @@ function createFLora(options: FLoraOptions, run: MethodRun): Method {
           ),
         ),
       ),
+    factoredDeltas: !options.dense,
     bias: { kind: "none", why: "the stack is the weighted sum of the clients' products" },
   };
 }

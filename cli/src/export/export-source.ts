@@ -58,13 +58,15 @@ export async function fetchBaseDeltas(
   { signal, onProgress }: { readonly signal?: AbortSignal; readonly onProgress?: (done: number) => void } = {},
 ): Promise<readonly (BaseDelta & { readonly source: string })[]> {
   const files: (BaseDelta & { readonly source: string })[] = [];
+  let reached = 0;
   for (const { fromVersion, toVersion, blob } of baseDeltas) {
-    if (fromVersion !== files.length || toVersion !== files.length + 1) {
+    if (fromVersion !== reached || toVersion <= fromVersion) {
       throw new FedLoraError("internal", `the changes of the base weights have a gap before version ${toVersion}`);
     }
     const source = join(folder, `${toVersion}.safetensors`);
     await admin.saveBlob(blob.id, source, signal);
     files.push({ id: blob.id, source });
+    reached = toVersion;
     onProgress?.(files.length);
   }
   return files;

@@ -30,6 +30,7 @@ describe("the whole chain", () => {
 
   test("may skip versions, and is empty for the base as downloaded", () => {
     expect(join([], 5, [link(0, 3), link(3, 5)])).toEqual([link(0, 3), link(3, 5)]);
+    expect(join([link(0), link(1)], 4, [link(0, 3), link(3)])).toEqual([link(0, 3), link(3)]);
     expect(joinBaseChain([link(0)], { baseVersion: 0 }, {})).toEqual([]);
   });
 

@@ -3,6 +3,7 @@ import type { AggregationResult, SealedPasses } from "@fedlora/aggregators";
 import { writeSafetensors } from "@fedlora/core";
 import type { AggregationJob, AggregationOutcome } from "./aggregation.js";
 import { FileSink } from "./file-sink.js";
+import { joinBase } from "./join-base.js";
 import { RoundWork } from "./round-work.js";
 import type { Team } from "./team.js";
 
@@ -18,7 +19,7 @@ export function aggregateRound(job: AggregationJob): AggregationOutcome {
   work.verify(() => next++);
   work.verifyGlobal();
   try {
-    return outcomeOf(runPasses(work.open(), work.sweep));
+    return joined(job, outcomeOf(runPasses(work.open(), work.sweep)));
   } finally {
     sink.close();
   }
@@ -42,7 +43,7 @@ export async function aggregateInThreads(job: AggregationJob, team: Team): Promi
       const parts = await team.share({ kind: "seal", before }, (next) => sealSpans(current, work.sweep, next));
       const sealed = joinSealed(current, parts);
       const result = current.finish(sealed);
-      if (result.kind !== "continue") return outcomeOf(result);
+      if (result.kind !== "continue") return joined(job, outcomeOf(result));
       aggregation = result.next;
       before = sealed;
     }
@@ -50,6 +51,12 @@ export async function aggregateInThreads(job: AggregationJob, team: Team): Promi
     team.release();
     sink.close();
   }
+}
+
+/** Writes the joined base deltas too, where the job asks for them and the round succeeded. */
+function joined(job: AggregationJob, outcome: AggregationOutcome): AggregationOutcome {
+  if (job.join === undefined || outcome.kind === "refused" || joinBase(job, job.join)) return outcome;
+  return { kind: "refused", code: "round-failed", message: "the changes of the base weights add up beyond float32" };
 }
 
 function outcomeOf(result: AggregationResult): AggregationOutcome {

@@ -24,6 +24,15 @@ export interface AggregationJob {
   readonly updates: readonly UpdateFile[];
   /** Where a base delta is written, as a safetensors file; the file is made only if the method edits the base. */
   readonly deltaPath: string;
+  /** Earlier changes of the base weights that are to be joined into one; absent: none. */
+  readonly join?: BaseJoin | undefined;
+}
+
+/** Successive base deltas, and the safetensors file that their sum is written to. */
+export interface BaseJoin {
+  /** Oldest first. */
+  readonly deltas: readonly BlobFile[];
+  readonly path: string;
 }
 
 /** A blob as a local file: `path` is `BlobStore.path(id)`. */

@@ -13,6 +13,7 @@ import type { BaseModelHash, ModelManifest, RunId, RunSpec, StateDict } from "@f
 
 import type { AdminService, RunDetail, RunEventRecord, RunSummary } from "../service.js";
 import type { CoordinatorCore } from "./coordinator-core.js";
+import { baseChainTo } from "./base-chain.js";
 import { decideResume, decideStop } from "./decide-round.js";
 import { assertExportForm } from "./export-forms.js";
 import { makeStart } from "./make-start.js";
@@ -20,7 +21,7 @@ import { loadMethodState, readBlob } from "./plan-factory.js";
 import { createRunContext } from "./run-context.js";
 import type { RunDriver } from "./run-driver.js";
 import type { BlobRef } from "./run-events.js";
-import type { RoundRecord } from "./run-state.js";
+import type { RoundRecord, RunMachineState } from "./run-state.js";
 import { toRunDetail, toRunSummary } from "./run-views.js";
 import { unavailableDetail } from "./unavailable-run.js";
 
@@ -104,6 +105,8 @@ export class CoordinatorAdminService implements AdminService {
     }
     const methodState = await loadMethodState(this.#core.storage.blobs, context, state);
     assertExportForm(runId, form === "" ? "peft" : form, record.baseVersion, context.method, methodState);
+    const baseDeltas = baseChainTo(state, record.baseVersion);
+    if (baseDeltas === undefined) throw baseIsGone(state, wanted);
     const { spec, adapter, manifest, method } = context;
     const plainSpec = { ...spec.adapter, variant: "lora" as const };
     const adapterConfig = { ...toPeftConfig(plainSpec, { ...adapter, variant: "lora" }, spec.task, manifest.name) };
@@ -112,7 +115,7 @@ export class CoordinatorAdminService implements AdminService {
       adapter: plain === undefined ? record.adapter : await this.#storePlain(record, (it) => plain(it, methodState)),
       adapterConfig,
       round: wanted,
-      baseDeltas: state.baseDeltas.filter(({ toVersion }) => toVersion <= record.baseVersion),
+      baseDeltas,
     };
   }
 
@@ -182,6 +185,16 @@ export class CoordinatorAdminService implements AdminService {
   #assertKnown(runId: RunId): void {
     if (!this.#core.unavailable.has(runId)) this.#core.run(runId);
   }
+}
+
+/** The changes of the base weights up to there are parts of one by now. */
+function baseIsGone(state: RunMachineState, round: number): FedLoraError {
+  const rounds = state.rounds.filter(({ baseVersion }) => baseChainTo(state, baseVersion) !== undefined);
+  const kept = rounds.map((each) => each.round).join(", ");
+  const message =
+    `run ${state.runId}: the base weights of round ${round} can no longer be told from those of later rounds; ` +
+    `rounds that can be exported: ${kept}`;
+  return new FedLoraError("export-refused", message, { details: { runId: state.runId, round: String(round) } });
 }
 
 function detailOf({ state, note }: RunDriver): RunDetail {

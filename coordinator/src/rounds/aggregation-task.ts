@@ -2,6 +2,7 @@ import type { BlobId, Clock } from "@fedlora/core";
 import { rm } from "node:fs/promises";
 
 import type { AggregationOutcome, UpdateFile } from "../aggregate/aggregation.js";
+import { linksToJoin } from "./base-chain.js";
 import { withBlobFiles } from "./blob-files.js";
 import { decideCommit, decideFailure } from "./decide-round.js";
 import { encodeMethodState } from "./method-state-file.js";
@@ -20,17 +21,17 @@ import type { UpdateForm } from "./update-form.js";
 export async function runAggregation(driver: RunDriver, command: RunCommand, signal: AbortSignal): Promise<void> {
   const { clock, blobs } = driver.parts;
   const { aggregationMs } = driver.context.spec.deadlines;
-  const deltaPath = blobs.scratchPath();
+  const files = { deltaPath: blobs.scratchPath(), joinPath: blobs.scratchPath() };
   try {
-    const outcome = await withinTime(clock, aggregationMs, signal, (limited) => aggregate(driver, deltaPath, limited));
+    const outcome = await withinTime(clock, aggregationMs, signal, (limited) => aggregate(driver, files, limited));
     signal.throwIfAborted();
     if (outcome.kind === "refused") {
       await driver.commit((state) => decideFailure(state, outcome.code, outcome.message, clock.now()));
     } else {
-      await commitOutcome(driver, command, outcome, deltaPath);
+      await commitOutcome(driver, command, outcome, files);
     }
   } finally {
-    await rm(deltaPath, { force: true });
+    for (const path of Object.values(files)) await rm(path, { force: true });
   }
 }
 
@@ -59,15 +60,22 @@ async function withinTime(
   }
 }
 
+/** Where an aggregation leaves what may not fit into memory. */
+interface ScratchFiles {
+  readonly deltaPath: string;
+  readonly joinPath: string;
+}
+
 type NewAdapter = Extract<AggregationOutcome, { kind: "adapter" }>;
 
 async function commitOutcome(
   driver: RunDriver,
   command: RunCommand,
   { global, state: methodState, baseDelta, metrics }: NewAdapter,
-  deltaPath: string,
+  { deltaPath, joinPath }: ScratchFiles,
 ): Promise<void> {
   const { keeper, clock } = driver.parts;
+  const toVersion = linksToJoin(driver.state)?.at(-1)?.toVersion;
   const pinned: BlobRef[] = [];
   const pin = async (stored: Promise<BlobRef>): Promise<BlobRef> => {
     pinned.push(await stored);
@@ -79,6 +87,9 @@ async function commitOutcome(
       methodState: await pin(keeper.put(encodeMethodState(methodState))),
       baseVersion: baseDelta?.toVersion ?? driver.state.baseVersion,
       ...(baseDelta === undefined ? {} : { baseDelta: { ...baseDelta, blob: await pin(keeper.putFile(deltaPath)) } }),
+      ...(toVersion === undefined
+        ? {}
+        : { joinedBase: { fromVersion: 0, toVersion, blob: await pin(keeper.putFile(joinPath)) } }),
       methodMetrics: metrics,
       ...driver.meter.total(),
     };
@@ -88,7 +99,11 @@ async function commitOutcome(
   }
 }
 
-async function aggregate(driver: RunDriver, deltaPath: string, signal: AbortSignal): Promise<AggregationOutcome> {
+async function aggregate(
+  driver: RunDriver,
+  { deltaPath, joinPath }: ScratchFiles,
+  signal: AbortSignal,
+): Promise<AggregationOutcome> {
   const { aggregation, blobs } = driver.parts;
   const { state, context } = driver;
   const accepted = acceptedPlans(state);
@@ -97,7 +112,8 @@ async function aggregate(driver: RunDriver, deltaPath: string, signal: AbortSign
   const methodState = await loadMethodState(blobs, context, state);
   const forms = await readForms(driver, accepted);
   const rule = driver.plans.intakeRule(methodState, state.methodPhase);
-  return withBlobFiles(blobs, [state.adapter.id, ...ids], (pathOf) =>
+  const links = linksToJoin(state)?.map(({ blob }) => blob.id);
+  return withBlobFiles(blobs, [state.adapter.id, ...ids, ...(links ?? [])], (pathOf) =>
     aggregation.run(
       {
         spec: context.spec,
@@ -109,6 +125,7 @@ async function aggregate(driver: RunDriver, deltaPath: string, signal: AbortSign
         global: { blobId: state.adapter.id, path: pathOf(state.adapter.id) },
         baseVersion: state.baseVersion,
         deltaPath,
+        join: links && { path: joinPath, deltas: links.map((blobId) => ({ blobId, path: pathOf(blobId) })) },
         updates: accepted.map(({ planId, clientId, round, instructions, acceptance }): UpdateFile => {
           const { values = [], codec = "f32" } = forms.get(instructions.id) ?? {};
           const staleness = state.round - round;

@@ -8,6 +8,8 @@ import type { PastPlan, RoundRecord, RunMachineState } from "./run-state.js";
 
 const blobRefSchema = z.object({ id: z.string(), size: z.number() });
 
+const baseDeltaSchema = z.object({ fromVersion: z.int(), toVersion: z.int(), blob: blobRefSchema });
+
 const evaluationSchema = z.object({
   count: z.number(),
   loss: z.number(),
@@ -65,7 +67,9 @@ const lastCommitSchema = z.object({
   adapter: blobRefSchema,
   methodState: blobRefSchema.nullable(),
   baseVersion: z.int(),
-  baseDeltas: z.array(z.object({ fromVersion: z.int(), toVersion: z.int(), blob: blobRefSchema })).default([]),
+  baseDeltas: z.array(baseDeltaSchema).default([]),
+  joinedBase: baseDeltaSchema.nullable().default(null),
+  bestBaseDeltas: z.array(baseDeltaSchema).default([]),
   rounds: z.array(roundSchema),
   bestRound: z.int(),
   participants: z.record(z.string(), z.int()),
@@ -85,6 +89,8 @@ export interface LastCommit extends Pick<
   | "attempt"
   | "baseVersion"
   | "baseDeltas"
+  | "joinedBase"
+  | "bestBaseDeltas"
   | "bestRound"
   | "participants"
   | "writeKeys"
@@ -101,13 +107,14 @@ export interface LastCommit extends Pick<
 
 export function lastCommitOf(state: RunMachineState): LastCommit {
   const { runId, spec, createdMs, createKey, status, reason, attempt, phase, phaseSinceMs } = state;
-  const { initialAdapter, adapter, methodState, baseVersion, baseDeltas, rounds, bestRound } = state;
-  const { participants, writeKeys } = state;
+  const { initialAdapter, adapter, methodState, rounds, bestRound, participants, writeKeys } = state;
+  const { baseVersion, baseDeltas, joinedBase, bestBaseDeltas } = state;
   return {
     format: "fedlora-last-commit/1",
     ...{ runId, spec, createdMs, createKey, status, reason, attempt, sinceMs: phaseSinceMs },
     isEvaluationPending: status === "running" && (phase === "committed" || phase === "evaluating"),
-    ...{ initialAdapter, adapter, methodState, baseVersion, baseDeltas, rounds, bestRound, participants, writeKeys },
+    ...{ initialAdapter, adapter, methodState, rounds, bestRound, participants, writeKeys },
+    ...{ baseVersion, baseDeltas, joinedBase, bestBaseDeltas },
     // An evaluation that is begun again issues new plans; what was answered of the old ones stays known.
     pastPlans: phase === "evaluating" ? retirePlans(state).pastPlans : state.pastPlans,
   };
@@ -127,22 +134,12 @@ export function parseLastCommit(value: unknown): LastCommit | undefined {
 export function reopenRun(commit: LastCommit, sequence: number, atMs: number): RunMachineState {
   const { runId, createdMs, createKey, status, sinceMs, isEvaluationPending } = commit;
   const spec = completeSpec(commit.spec);
-  const { initialAdapter, adapter, methodState, baseVersion, baseDeltas, rounds, bestRound, reason } = commit;
+  const { initialAdapter, adapter, methodState, rounds, bestRound, reason } = commit;
   const { participants, pastPlans, writeKeys } = commit;
+  const { baseVersion, baseDeltas, joinedBase, bestBaseDeltas } = commit;
   const state: RunMachineState = {
-    ...{
-      runId,
-      spec,
-      createdMs,
-      createKey,
-      status,
-      reason,
-      initialAdapter,
-      adapter,
-      methodState,
-      baseVersion,
-      baseDeltas,
-    },
+    ...{ runId, spec, createdMs, createKey, status, reason, initialAdapter, adapter, methodState },
+    ...{ baseVersion, baseDeltas, joinedBase, bestBaseDeltas },
     ...{ rounds, bestRound, participants, pastPlans, writeKeys, sequence },
     phase: "committed",
     round: rounds.at(-1)?.round ?? 0,

@@ -1,5 +1,6 @@
 import type { BlobId } from "@fedlora/core";
 
+import { extendBaseChain } from "./base-chain.js";
 import { isBetter } from "./evaluation-result.js";
 import { retirePlans, withPlan, withPlans } from "./reduce-plans.js";
 import type { RunEventOf } from "./run-events.js";
@@ -12,13 +13,13 @@ type EvaluationEvent = RunEventOf<"round-committed" | "evaluation-started" | "ev
 export function reduceEvaluation(state: RunMachineState, event: EvaluationEvent): RunMachineState {
   switch (event.type) {
     case "round-committed": {
-      const { adapter, methodState, baseVersion, baseDelta } = event;
+      const { adapter, methodState, baseVersion } = event;
       const committed: RunMachineState = {
         ...retirePlans(state),
         adapter,
         methodState,
         baseVersion,
-        baseDeltas: baseDelta === undefined ? state.baseDeltas : [...state.baseDeltas, baseDelta],
+        ...extendBaseChain(state, event),
         rounds: [...state.rounds, roundRecord(state, event)],
       };
       if (isEvaluationDue(state.spec, event.round) || event.round >= state.spec.rounds) {
@@ -50,9 +51,10 @@ export function reduceEvaluation(state: RunMachineState, event: EvaluationEvent)
           ? { ...record, evaluation, bytesUp: record.bytesUp + bytesUp, bytesDown: record.bytesDown + bytesDown }
           : record,
       );
-      const best = state.rounds.find(({ round }) => round === state.bestRound)?.evaluation ?? null;
-      const isBest = evaluation !== null && isBetter(state.spec, evaluation, best);
-      const evaluated = { ...retirePlans(state), rounds, bestRound: isBest ? event.round : state.bestRound };
+      const before = state.rounds.find(({ round }) => round === state.bestRound)?.evaluation ?? null;
+      const isBest = evaluation !== null && isBetter(state.spec, evaluation, before);
+      const best = isBest ? { bestRound: event.round, bestBaseDeltas: state.baseDeltas } : {};
+      const evaluated = { ...retirePlans(state), rounds, ...best };
       if (event.round < state.spec.rounds) return selectNext(evaluated, event.atMs);
       return { ...evaluated, phase: "committed", reason: "", phaseSinceMs: event.atMs, deadlineAtMs: null };
     }

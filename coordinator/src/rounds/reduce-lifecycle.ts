@@ -31,6 +31,8 @@ export function createRunState(event: RunEventOf<"run-created">): RunMachineStat
     methodState: null,
     baseVersion: event.baseDelta?.toVersion ?? 0,
     baseDeltas: event.baseDelta === undefined ? [] : [event.baseDelta],
+    joinedBase: null,
+    bestBaseDeltas: [],
     rounds: [],
     bestRound: 0,
     participants: {},

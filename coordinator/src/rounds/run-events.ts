@@ -91,6 +91,8 @@ export type RunEvent =
       readonly baseVersion: number;
       /** What led to this base version; absent when the round left the base weights alone. */
       readonly baseDelta?: BaseDeltaRef;
+      /** The changes from version 0 to the base version before this round, as one; absent: they were not joined anew. */
+      readonly joinedBase?: BaseDeltaRef;
       readonly methodMetrics: Readonly<Record<string, number>>;
       readonly bytesUp: number;
       readonly bytesDown: number;

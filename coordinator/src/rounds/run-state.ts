@@ -6,8 +6,9 @@ import type { BaseDeltaRef, BlobRef, CloseReason, IssuedPlan } from "./run-event
 /**
  * Counts up when the state changes its shape or the reducer would make another one of the same events: of another version's snapshots
  * only the last commit is used. 2: snapshots hold it. 3: base deltas, plans that outlive their round.
+ * 4: joined base deltas.
  */
-export const reducerVersion = 3;
+export const reducerVersion = 4;
 
 export interface Acceptance {
   /** Journal sequence; what the receipt names. */
@@ -96,8 +97,12 @@ export interface RunMachineState {
   /** Null: the method's initial state. */
   readonly methodState: BlobRef | null;
   readonly baseVersion: number;
-  /** All changes of the base weights, oldest first: without gaps from version 0 to `baseVersion`. */
+  /** Changes of the base weights, oldest first: without gaps from version 0 to `baseVersion`, what every plan names. */
   readonly baseDeltas: readonly BaseDeltaRef[];
+  /** The first of them as one, kept for the time when the chain gets too long; null: none were joined yet. */
+  readonly joinedBase: BaseDeltaRef | null;
+  /** The chain that `bestRound` counts on, which later joins leave alone. */
+  readonly bestBaseDeltas: readonly BaseDeltaRef[];
   readonly rounds: readonly RoundRecord[];
   /** Round with the best evaluation so far; 0: none was evaluated. */
   readonly bestRound: number;
@@ -159,7 +164,8 @@ export function* referencedBlobs(state: RunMachineState): Iterable<BlobId> {
   yield state.initialAdapter.id;
   yield state.adapter.id;
   if (state.methodState !== null) yield state.methodState.id;
-  for (const { blob } of state.baseDeltas) yield blob.id;
+  for (const { blob } of [...state.baseDeltas, ...state.bestBaseDeltas]) yield blob.id;
+  if (state.joinedBase !== null) yield state.joinedBase.blob.id;
   for (const { adapter, instructions, keptUpdates } of state.rounds) {
     yield adapter.id;
     yield instructions.id;

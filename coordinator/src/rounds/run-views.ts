@@ -1,6 +1,7 @@
 import type { BaseModelHash } from "@fedlora/core";
 
 import type { RoundSummary, RunDetail, RunSummary } from "../service.js";
+import { baseChainTo } from "./base-chain.js";
 import type { BaseDeltaRef, BlobRef } from "./run-events.js";
 import type { RoundRecord, RunMachineState } from "./run-state.js";
 
@@ -54,8 +55,8 @@ export function toRoundSummary(record: RoundRecord): RoundSummary {
 export function finalAdapter(state: RunMachineState): FinalAdapter | undefined {
   const record = state.rounds.find(({ round }) => round === state.bestRound) ?? state.rounds.at(-1);
   if (record === undefined) return undefined;
-  const baseDeltas = state.baseDeltas.filter(({ toVersion }) => toVersion <= record.baseVersion);
-  return { globalAdapter: record.adapter, instructions: record.instructions, baseDeltas };
+  const { adapter, instructions, baseVersion } = record;
+  return { globalAdapter: adapter, instructions, baseDeltas: baseChainTo(state, baseVersion) ?? [] };
 }
 
 interface FinalAdapter {

@@ -48,6 +48,7 @@ describe("a safetensors file on disk", () => {
     expect(values).toEqual([1, 2, 3]);
     expect(large.bytes.buffer).toBe(buffer.buffer);
     expect([...toFloat32(small)]).toEqual([4.5]);
+    expect([...toFloat32(file.readPart("b", 1, 2))]).toEqual([2, 3]);
     expect(file.read("nothing")).toEqual({ dtype: "F32", shape: [0, 4], bytes: new Uint8Array(0) });
     expect(file.header.metadata.get("k")).toBe("v");
     expect(() => file.read("c")).toThrow(/no tensor "c"/);

@@ -1,6 +1,7 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { FedLoraError } from "../errors.js";
+import { itemSize } from "../tensor/dtype.js";
 import { parseSafetensorsHeader, readHeaderLength, safetensorsPrefixBytes } from "../tensor/safetensors-header.js";
 import type { SafetensorsEntry, SafetensorsHeader } from "../tensor/safetensors-header.js";
 import { planSafetensors } from "../tensor/safetensors.js";
@@ -49,6 +50,13 @@ export class SafetensorsFile {
     const { dtype, shape, offset, byteLength } = this.entry(name);
     const fits = buffer !== undefined && buffer.byteLength >= byteLength;
     return { dtype, shape, bytes: this.#read(offset, byteLength, fits ? buffer.subarray(0, byteLength) : undefined) };
+  }
+
+  /** `count` elements of a tensor from flat index `from` on, as a tensor of one dimension. */
+  readPart(name: string, from: number, count: number): Tensor {
+    const { dtype, offset } = this.entry(name);
+    const size = itemSize[dtype];
+    return { dtype, shape: [count], bytes: this.#read(offset + from * size, count * size) };
   }
 
   close(): void {

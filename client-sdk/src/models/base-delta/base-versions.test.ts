@@ -1,4 +1,5 @@
 import { baseDeltaKeys, elementCount, fromFloat32, readSafetensors, systemClock, toFloat32 } from "@fedlora/core";
+import type { StateDict } from "@fedlora/core";
 import { spawnSync } from "node:child_process";
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -37,6 +38,13 @@ function denseDelta(index: number, module = "model.layers.0.mlp.down_proj", shap
   return { id: index.toString(16).padStart(64, "0"), source };
 }
 const chain = (length: number): BaseDelta[] => Array.from({ length }, (_, index) => denseDelta(index + 1));
+/** Dense changes of one matrix as one, as the coordinator joins them. */
+function sumOf(parts: readonly BaseDelta[]): BaseDelta {
+  const key = baseDeltaKeys("model.layers.0.mlp.down_proj").dense;
+  const matrices = parts.map(({ source }) => toFloat32((source as StateDict).get(key)!));
+  const sum = matrices[0]!.map((_, at) => matrices.reduce((total, values) => total + values[at]!, 0));
+  return { id: "f".repeat(64), source: new Map([[key, fromFloat32(sum, [16, 20])]]) };
+}
 const withoutSources = (deltas: readonly BaseDelta[], count: number): BaseDelta[] =>
   deltas.map((delta, index) => (index < count ? { ...delta, source: undefined } : delta));
 
@@ -102,6 +110,27 @@ describe("a version of the base weights", () => {
     expect(other.weightsFile.slice(late.length)).toBe(one.weightsFile.slice(cacheFolder.length));
     expect((await readFile(one.weightsFile)).equals(await readFile(other.weightsFile))).toBe(true);
     expect(other.pairs).toEqual(one.pairs);
+    await rm(late, { recursive: true });
+  });
+
+  test("is the same to the bit behind joined changes, for who merged their parts and for who joins late", async () => {
+    const parts = chain(4);
+    const joined = sumOf(parts.slice(0, 3));
+    const member = start();
+    const before = await member.open(parts, none);
+    const after = await member.open([joined, parts[3]!], none);
+    const late = await mkdtemp(join(tmpdir(), "fedlora-late-"));
+    const other = await start({ cacheFolder: late }).open([joined, parts[3]!], none);
+
+    const bytes = await readFile(after.weightsFile);
+    expect((await readFile(other.weightsFile)).equals(bytes)).toBe(true);
+    // The parts one by one were rounded more often: the same numbers, not the same bits.
+    const key = "model.layers.0.mlp.down_proj.weight";
+    const [one, many] = [bytes, await readFile(before.weightsFile)].map((each) =>
+      toFloat32(readSafetensors(each).tensors.get(key)!),
+    );
+    expect(many).not.toEqual(one);
+    for (const [at, value] of one!.entries()) expect(many![at]).toBeCloseTo(value, 6);
     await rm(late, { recursive: true });
   });
 
