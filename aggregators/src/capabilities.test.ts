@@ -30,7 +30,7 @@ const unsound: [Partial<MethodRequest>, string, string][] = [
   [{ codec: "f16" }, "codec", "f32"],
   [{ weighting: "by-examples" }, "weighting.kind", "uniform"],
   [{ variant: "rslora" }, "adapter", "lora"],
-  [{ ranks: "prefix" }, "adapter.rank", "equal"],
+  [{ ranks: "prefix" }, "rankPlan.kind", "equal"],
   [{ privacyUnit: "client" }, "privacy.mode", "none"],
   [{ secureSum: true }, "secureAggregation", "plain updates"],
 ];

@@ -33,7 +33,7 @@ export function requestOf(spec: RunSpec, more: Partial<MethodRequest> = {}): Met
     codec: codecOf(spec.codec).family,
     weighting: spec.weighting.kind,
     variant: spec.adapter.rslora && spec.adapter.variant === "lora" ? "rslora" : spec.adapter.variant,
-    ranks: spec.rankPlan.kind === "uniform" ? "equal" : "prefix",
+    ranks: ranksOf(spec.rankPlan),
     privacyUnit: privacyUnitOf(spec),
     secureSum: false,
     clientOptions: [
@@ -44,6 +44,24 @@ export function requestOf(spec: RunSpec, more: Partial<MethodRequest> = {}): Met
     stale: spec.policy.kind === "buffered",
     ...more,
   };
+}
+
+/** How a rank plan may make clients differ. A LEGEND plan also heeds a client's own rank limit. */
+function ranksOf(plan: RunSpec["rankPlan"]): MethodCapabilities["ranks"] {
+  switch (plan.kind) {
+    case "uniform":
+      return "equal";
+    case "capability":
+      return "prefix";
+    case "legend":
+      return "any";
+    case "tiers": {
+      const tiers = [plan.others, ...Object.values(plan.classes)];
+      const differs = (field: "rank" | "depth"): boolean => tiers.some((tier) => tier[field] !== undefined);
+      if (differs("depth")) return differs("rank") ? "any" : "depth";
+      return differs("rank") ? "prefix" : "equal";
+    }
+  }
 }
 
 /**
@@ -76,7 +94,7 @@ export function assertCombination({ name, capabilities }: MethodDefinition, requ
   }
   if (!variants.includes(request.variant)) refuse("adapter", `adapter variant ${request.variant}`, list(variants));
   if (request.ranks !== "equal" && ranks !== "any" && ranks !== request.ranks) {
-    refuse("adapter.rank", `ranks that differ between clients (${request.ranks})`, ranks);
+    refuse("rankPlan.kind", `ranks that differ between clients (${request.ranks})`, ranks);
   }
   for (const option of request.clientOptions) {
     if (!capabilities.clientOptions.includes(option)) {

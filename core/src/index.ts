@@ -47,6 +47,9 @@ export {
   resolveAdapter,
 } from "./adapter/lora-config.js";
 export type { ResolvedAdapter, ResolvedHead, ResolvedModule } from "./adapter/lora-config.js";
+export { adaptedLayers } from "./adapter/adapted-layers.js";
+export { rankDistribution } from "./adapter/rank-distribution.js";
+export type { RankProgression } from "./adapter/rank-distribution.js";
 export { initialAdapter } from "./adapter/initial-adapter.js";
 export { orthonormalizeRows } from "./math/orthonormal-rows.js";
 export { plainLora } from "./adapter/plain-lora.js";
@@ -78,13 +81,16 @@ export { compileRunSpec, parseRunSpec } from "./run-spec/compile.js";
 export type { CompileRunSpecOptions } from "./run-spec/compile.js";
 export { runSpecJsonSchema } from "./run-spec/json-schema.js";
 export type { JsonSchema } from "./run-spec/json-schema.js";
-export { adapterSchema, runSpecSchema, taskSchema, trainingSchema } from "./run-spec/schema.js";
+export { adapterSchema, rankPlanSchema, runSpecSchema, taskSchema, trainingSchema } from "./run-spec/schema.js";
 export type {
   AdapterSpec,
+  LegendPlanSpec,
+  RankPlanSpec,
   RunSpec,
   RunSpecInput,
   ServerOptimizerSpec,
   TaskSpec,
+  TiersPlanSpec,
   TrainingSpec,
 } from "./run-spec/schema.js";
 export { parseModelManifest } from "./model/parse-manifest.js";

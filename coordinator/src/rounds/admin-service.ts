@@ -140,7 +140,8 @@ export class CoordinatorAdminService implements AdminService {
 
   async #createRun(idempotencyKey: string, input: RunSpec): Promise<RunId> {
     const { clock, keeper, methods } = this.#core;
-    const spec = compileRunSpec(input);
+    const manifest = await this.#core.loadManifest(compileRunSpec(input).model.hash as BaseModelHash);
+    const spec = compileRunSpec(input, { manifest });
     const existing = this.#core.states().find(({ createKey }) => createKey === idempotencyKey);
     if (existing !== undefined) {
       if (canonicalJson(existing.spec) === canonicalJson(spec)) return existing.runId;
@@ -149,8 +150,6 @@ export class CoordinatorAdminService implements AdminService {
       });
     }
     if (this.#core.isDraining) throw new FedLoraError("unavailable", "the coordinator is draining");
-    const manifest = await this.#core.loadManifest(spec.model.hash as BaseModelHash);
-    compileRunSpec(spec, { manifest });
     const context = createRunContext(spec, manifest, methods);
     const start = await makeStart(this.#core.storage.blobs, keeper, context);
     try {

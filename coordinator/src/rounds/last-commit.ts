@@ -46,6 +46,17 @@ const pastPlanSchema = z.object({
   blobId: z.string(),
 });
 
+const capacitySchema = z.object({
+  forwardMs: z.number(),
+  layerMs: z.number(),
+  batches: z.number().nullable(),
+  uploadMsPerByte: z.number().nullable(),
+  memoryBytes: z.number().nullable(),
+  forwardBytes: z.number().nullable(),
+  layerBytes: z.number().nullable(),
+  isOwn: z.boolean(),
+});
+
 /**
  * The shape is a promise to every later reducer: fields are only ever added, each with a default, and none changes its meaning.
  * What this build does not know is passed over, so that an older one can take over as well.
@@ -73,6 +84,7 @@ const lastCommitSchema = z.object({
   rounds: z.array(roundSchema),
   bestRound: z.int(),
   participants: z.record(z.string(), z.int()),
+  capacities: z.record(z.string(), capacitySchema).default({}),
   pastPlans: z.record(z.string(), pastPlanSchema),
   writeKeys: z.array(z.string()),
 });
@@ -93,6 +105,7 @@ export interface LastCommit extends Pick<
   | "bestBaseDeltas"
   | "bestRound"
   | "participants"
+  | "capacities"
   | "writeKeys"
 > {
   readonly format: "fedlora-last-commit/1";
@@ -107,13 +120,13 @@ export interface LastCommit extends Pick<
 
 export function lastCommitOf(state: RunMachineState): LastCommit {
   const { runId, spec, createdMs, createKey, status, reason, attempt, phase, phaseSinceMs } = state;
-  const { initialAdapter, adapter, methodState, rounds, bestRound, participants, writeKeys } = state;
+  const { initialAdapter, adapter, methodState, rounds, bestRound, participants, capacities, writeKeys } = state;
   const { baseVersion, baseDeltas, joinedBase, bestBaseDeltas } = state;
   return {
     format: "fedlora-last-commit/1",
     ...{ runId, spec, createdMs, createKey, status, reason, attempt, sinceMs: phaseSinceMs },
     isEvaluationPending: status === "running" && (phase === "committed" || phase === "evaluating"),
-    ...{ initialAdapter, adapter, methodState, rounds, bestRound, participants, writeKeys },
+    ...{ initialAdapter, adapter, methodState, rounds, bestRound, participants, capacities, writeKeys },
     ...{ baseVersion, baseDeltas, joinedBase, bestBaseDeltas },
     // An evaluation that is begun again issues new plans; what was answered of the old ones stays known.
     pastPlans: phase === "evaluating" ? retirePlans(state).pastPlans : state.pastPlans,
@@ -135,12 +148,12 @@ export function reopenRun(commit: LastCommit, sequence: number, atMs: number): R
   const { runId, createdMs, createKey, status, sinceMs, isEvaluationPending } = commit;
   const spec = completeSpec(commit.spec);
   const { initialAdapter, adapter, methodState, rounds, bestRound, reason } = commit;
-  const { participants, pastPlans, writeKeys } = commit;
+  const { participants, capacities, pastPlans, writeKeys } = commit;
   const { baseVersion, baseDeltas, joinedBase, bestBaseDeltas } = commit;
   const state: RunMachineState = {
     ...{ runId, spec, createdMs, createKey, status, reason, initialAdapter, adapter, methodState },
     ...{ baseVersion, baseDeltas, joinedBase, bestBaseDeltas },
-    ...{ rounds, bestRound, participants, pastPlans, writeKeys, sequence },
+    ...{ rounds, bestRound, participants, capacities, pastPlans, writeKeys, sequence },
     phase: "committed",
     round: rounds.at(-1)?.round ?? 0,
     attempt: commit.attempt + 1,

@@ -21,11 +21,12 @@ import type {
   TensorLayout,
 } from "@fedlora/core";
 
+import type { ModuleRanks } from "../planning/rank-planner.js";
 import type { BlobStore } from "../storage/storage.js";
 import type { BlobKeeper } from "./blob-keeper.js";
 import { decodeMethodState } from "./method-state-file.js";
-import { planRanks } from "./plan-ranks.js";
 import type { PresentClient } from "./presence.js";
+import { RankPlanning } from "./rank-planning.js";
 import type { RunContext } from "./run-context.js";
 import type { BlobRef, IssuedPlan } from "./run-events.js";
 import type { RunMachineState } from "./run-state.js";
@@ -48,7 +49,14 @@ export async function loadMethodState(
   return decodeMethodState(await readBlob(blobs, state.methodState));
 }
 
-type Prepared = Omit<IssuedPlan, "planId" | "clientId">;
+interface LoadedRound {
+  readonly key: string;
+  readonly methodState: MethodRunState;
+  readonly methodPhase: string;
+  readonly planning: RankPlanning;
+}
+
+type Prepared = Omit<IssuedPlan, "planId" | "clientId" | "ranks">;
 
 /**
  * Makes plans: asks the method what each client does, and stores instructions and downloads as blobs. Clients with equal
@@ -62,7 +70,7 @@ export class PlanFactory {
   /** Of the adapter that plans were last made for, by the instruction's canonical JSON. */
   #prepared = new Map<string, Prepared>();
   #preparedFor = "";
-  #round: { readonly key: string; readonly methodState: MethodRunState; readonly methodPhase: string } | undefined;
+  #round: LoadedRound | undefined;
   #global: { readonly id: BlobId; readonly tensors: StateDict } | undefined;
 
   constructor(blobs: BlobStore, keeper: BlobKeeper, context: RunContext, randomBytes: (length: number) => Uint8Array) {
@@ -73,11 +81,13 @@ export class PlanFactory {
   }
 
   /** Reads the method's state of the round, once. */
-  async load(state: RunMachineState): Promise<{ readonly methodState: MethodRunState; readonly methodPhase: string }> {
+  async load(state: RunMachineState): Promise<LoadedRound> {
     const key = `${state.round}:${state.methodState?.id ?? ""}`;
     if (this.#round?.key !== key) {
       const methodState = await loadMethodState(this.#blobs, this.#context, state);
-      this.#round = { key, methodState, methodPhase: this.#context.method.phase(methodState, state.round) };
+      const methodPhase = this.#context.method.phase(methodState, state.round);
+      const planning = new RankPlanning(this.#context, methodState, methodPhase);
+      this.#round = { key, methodState, methodPhase, planning };
     }
     return this.#round;
   }
@@ -85,8 +95,8 @@ export class PlanFactory {
   /** Whether the client can do what the method would ask of it in the round that was loaded last. */
   canFulfil(client: PresentClient): boolean {
     if (this.#round === undefined) return true;
-    const capability = capabilityOf(this.#context, client);
-    const { methodPhase, methodState } = this.#round;
+    const { methodPhase, methodState, planning } = this.#round;
+    const capability = capabilityOf(client, planning.ranksAlone(client));
     const instruction = this.#context.method.prepare(methodPhase, methodState, capability);
     return clientMismatch(capability, instruction, this.#context.spec.codec) === undefined;
   }
@@ -103,21 +113,23 @@ export class PlanFactory {
     kind: PlanKind,
     clients: readonly PresentClient[],
   ): Promise<{ readonly methodPhase: string; readonly plans: readonly IssuedPlan[] }> {
-    const { methodState, methodPhase } = await this.load(state);
+    const { methodState, methodPhase, planning } = await this.load(state);
     const preparedFor = `${state.round}:${state.adapter.id}`;
     if (this.#preparedFor !== preparedFor) {
       this.reset();
       this.#preparedFor = preparedFor;
     }
+    const rankPlans = kind === "train" ? planning.plan(state, clients) : planning.evaluated(clients);
     const plans: IssuedPlan[] = [];
-    for (const client of clients) {
-      const instruction = this.#context.method.prepare(methodPhase, methodState, capabilityOf(this.#context, client));
+    for (const { client, ranks, facts } of rankPlans) {
+      const instruction = this.#context.method.prepare(methodPhase, methodState, capabilityOf(client, ranks));
       const prepared = await this.#prepare(state, instruction);
       plans.push({
         planId: this.#planId(state),
         clientId: client.clientId,
         ...prepared,
         uploadBytes: kind === "train" ? prepared.uploadBytes : 0,
+        ...(facts && { ranks: facts }),
       });
     }
     return { methodPhase, plans };
@@ -196,9 +208,9 @@ export class PlanFactory {
   }
 }
 
-function capabilityOf(context: RunContext, { clientId, capability }: PresentClient): ClientCapability {
+function capabilityOf({ clientId, capability }: PresentClient, ranks: ModuleRanks | undefined): ClientCapability {
   const { maxRank, directives, codecs } = capability;
-  return { clientId, maxRank, ranks: planRanks(context, maxRank), directives, codecs };
+  return { clientId, maxRank, ranks, directives, codecs };
 }
 
 function feedsBack({ codec, errorFeedback }: ClientInstruction, spec: RunSpec): boolean {

@@ -36,6 +36,7 @@ export function createRunState(event: RunEventOf<"run-created">): RunMachineStat
     rounds: [],
     bestRound: 0,
     participants: {},
+    capacities: {},
     writeKeys: [],
     sequence: event.sequence,
   };

@@ -1,4 +1,4 @@
-import type { PlanId, PlanKind } from "@fedlora/core";
+import type { ClientId, PlanId, PlanKind } from "@fedlora/core";
 
 import type { IssuedPlan } from "./run-events.js";
 import { livePlan, maxPastPlans, plansOf } from "./run-state.js";
@@ -11,11 +11,23 @@ export function withPlans(state: RunMachineState, kind: PlanKind, plans: readonl
     { ...plan, kind, round: state.round, status: "open", refusals: 0, acceptance: null },
   ]);
   const participants = Object.fromEntries(plans.map(({ clientId }) => [clientId, state.round]));
+  const capacities = Object.fromEntries(
+    plans.flatMap(({ clientId, ranks }) => (ranks?.capacity ? [[clientId, ranks.capacity] as const] : [])),
+  );
   return {
     ...state,
     plans: { ...state.plans, ...Object.fromEntries(fresh) },
     participants: { ...state.participants, ...participants },
+    capacities: { ...state.capacities, ...capacities },
   };
+}
+
+/** Remembers how many batches a client's round took, where its capacity is kept. */
+export function withBatches(state: RunMachineState, clientId: ClientId, numSteps: number): RunMachineState {
+  const capacity = state.capacities[clientId];
+  if (capacity === undefined || numSteps === 0) return state;
+  const batches = numSteps * state.spec.training.gradientAccumulation;
+  return { ...state, capacities: { ...state.capacities, [clientId]: { ...capacity, batches } } };
 }
 
 export function withPlan(

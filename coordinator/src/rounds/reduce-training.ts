@@ -1,4 +1,4 @@
-import { carryPlans, withPlan, withPlans } from "./reduce-plans.js";
+import { carryPlans, withBatches, withPlan, withPlans } from "./reduce-plans.js";
 import type { RunEventOf } from "./run-events.js";
 import { plansOf, quorumOf, updatesPerRound } from "./run-state.js";
 import type { RunMachineState } from "./run-state.js";
@@ -48,7 +48,8 @@ export function reduceTraining(state: RunMachineState, event: TrainingEvent): Ru
     case "update-accepted": {
       const { sequence, blobId, bytes, metrics, weight } = event;
       const acceptance = { sequence, blobId, bytes, metrics, weight };
-      return explainWait(withPlan(state, event.planId, () => ({ status: "accepted", acceptance })));
+      const accepted = withPlan(state, event.planId, () => ({ status: "accepted", acceptance }));
+      return explainWait(withBatches(accepted, event.clientId, metrics.numSteps));
     }
     case "update-refused":
       return withPlan(state, event.planId, ({ refusals }) => ({ refusals: refusals + 1 }));

@@ -1,5 +1,5 @@
 import type { RunEventRecord } from "../service.js";
-import type { SequencedRunEvent } from "./run-events.js";
+import type { IssuedPlan, SequencedRunEvent } from "./run-events.js";
 
 /** A journaled fact as watchers see it; docs/reference/run-events.md lists kinds and data. */
 export function toRunEventRecord(event: SequencedRunEvent): RunEventRecord {
@@ -16,10 +16,10 @@ function dataOf(event: SequencedRunEvent): Readonly<Record<string, unknown>> {
       return {
         wanted: event.wanted,
         methodPhase: event.methodPhase,
-        cohort: event.plans.map(({ clientId, planId }) => ({ clientId, planId })),
+        cohort: event.plans.map((plan) => ({ clientId: plan.clientId, planId: plan.planId, ...rankFacts(plan) })),
       };
     case "slot-refilled":
-      return { planId: event.plan.planId };
+      return { planId: event.plan.planId, ...rankFacts(event.plan) };
     case "plan-declined":
       return { planId: event.planId, code: event.code, reason: event.reason };
     case "client-dropped":
@@ -56,4 +56,11 @@ function dataOf(event: SequencedRunEvent): Readonly<Record<string, unknown>> {
     case "run-failed":
       return { code: event.code, message: event.message };
   }
+}
+
+/** Depth and ranks where the rank plan gives clients different ones. */
+function rankFacts({ ranks }: IssuedPlan): Readonly<Record<string, number | null>> {
+  if (ranks === undefined) return {};
+  const { depth, minRank, maxRank, totalRank, expectedMs } = ranks;
+  return { depth, minRank, maxRank, totalRank, expectedMs };
 }

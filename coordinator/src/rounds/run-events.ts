@@ -1,5 +1,6 @@
 import type { BlobId, ClientId, ErrorCode, PlanId, RunId, RunSpec, UpdateMetrics } from "@fedlora/core";
 
+import type { CapacityEstimate } from "../planning/capacity.js";
 import type { EvaluationResult } from "../service.js";
 
 export interface BlobRef {
@@ -13,6 +14,20 @@ export interface BaseDeltaRef {
   readonly fromVersion: number;
   readonly toVersion: number;
   readonly blob: BlobRef;
+}
+
+/** What the run's rank plan gave a client, and the estimate that it was based on. */
+export interface PlannedRanks {
+  /** Adapted layers that it trains, counted from the output. */
+  readonly depth: number;
+  /** Of the modules that it trains. */
+  readonly minRank: number;
+  readonly maxRank: number;
+  readonly totalRank: number;
+  /** Time that the round is expected to take it, milliseconds; null: the plan does not look at time. */
+  readonly expectedMs: number | null;
+  /** Null: the plan needs none, or the client has sent no measurement. */
+  readonly capacity: CapacityEstimate | null;
 }
 
 /** A plan as it was issued: what the client is told, and what its answer is held against. */
@@ -29,6 +44,8 @@ export interface IssuedPlan {
   readonly maxNorm: number | null;
   /** Factor on the weight of an update of the current round, from the method. */
   readonly weightFactor: number;
+  /** Absent: the whole adapter, by a uniform rank plan or for an evaluation. */
+  readonly ranks?: PlannedRanks | undefined;
 }
 
 /** Why training ended: enough updates, no time left, or nobody left to wait for. */

@@ -1,14 +1,15 @@
 import type { BlobId, ClientId, PlanId, PlanKind, RunId, RunSpec, UpdateMetrics } from "@fedlora/core";
 
+import type { CapacityEstimate } from "../planning/capacity.js";
 import type { EvaluationResult, RoundPhase, RunState } from "../service.js";
 import type { BaseDeltaRef, BlobRef, CloseReason, IssuedPlan } from "./run-events.js";
 
 /**
  * Counts up when the state changes its shape or the reducer would make another one of the same events: of another version's snapshots
  * only the last commit is used. 2: snapshots hold it. 3: base deltas, plans that outlive their round.
- * 4: joined base deltas.
+ * 4: joined base deltas. 5: estimates of the clients' capacity.
  */
-export const reducerVersion = 4;
+export const reducerVersion = 5;
 
 export interface Acceptance {
   /** Journal sequence; what the receipt names. */
@@ -108,6 +109,8 @@ export interface RunMachineState {
   readonly bestRound: number;
   /** The last round that each client was given a plan in. */
   readonly participants: Readonly<Record<ClientId, number>>;
+  /** What the rank plan knows of each client's speed and memory; empty where it needs none. */
+  readonly capacities: Readonly<Record<ClientId, CapacityEstimate>>;
   /** Idempotency keys of the latest admin writes. */
   readonly writeKeys: readonly string[];
   /** Of the last event that was applied. */

@@ -104,6 +104,8 @@ export class TestClient {
   readonly name: string;
   readonly info: ClientInfo;
   id = "" as ClientId;
+  /** What it says of itself in the polls to come. */
+  capability: CapabilityReport = testCapability;
   readonly #service: () => CoordinatorService;
   readonly #storage: () => Storage;
 
@@ -125,7 +127,7 @@ export class TestClient {
   }
 
   poll(waitMs = 0, runId?: RunId, signal: AbortSignal = new AbortController().signal): Promise<PollAnswer> {
-    const request = { waitMs, runId, baseModelHashes: [testManifest.hash], capability: undefined };
+    const request = { waitMs, runId, baseModelHashes: [testManifest.hash], capability: this.capability };
     return this.#service().clients.poll(this.id, request, signal);
   }
 

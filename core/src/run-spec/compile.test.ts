@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { resolveAdapter } from "../adapter/lora-config.js";
 import { FedLoraError } from "../errors.js";
 import type { ModelManifest } from "../model/manifest.js";
 import { compileRunSpec, parseRunSpec } from "./compile.js";
@@ -294,6 +295,70 @@ describe("with the base model's manifest", () => {
     });
     const vera = { ...minimal, adapter: { ...minimal.adapter, rank: 5, variant: "vera" } };
     expect(compileRunSpec(vera, { manifest: small }).adapter.rank).toBe(5);
+  });
+});
+
+describe("a LEGEND plan", () => {
+  const layers = [0, 1, 2, 11];
+  const module = (layer: number, kind: string): ModelManifest["modules"][number] => ({
+    name: `bert.encoder.layer.${layer}.attention.self.${kind}`,
+    kind: "linear",
+    dIn: 16,
+    dOut: 16,
+    layer,
+  });
+  const manifest: ModelManifest = {
+    format: "fedlora-model/1",
+    family: "bert",
+    name: "tiny",
+    hash: hash as ModelManifest["hash"],
+    numLayers: 12,
+    numParameters: 1,
+    modules: layers.flatMap((layer) => [module(layer, "query"), module(layer, "value")]),
+    heads: [{ name: "classifier", kind: "linear", dIn: 16, dOut: null }],
+    tensors: [],
+  };
+  const legend = (plan: object = {}, adapter: object = {}): object => ({
+    ...minimal,
+    adapter: { ...minimal.adapter, alpha: 12, ...adapter },
+    method: { name: "legend" },
+    rankPlan: { kind: "legend", ...plan },
+  });
+  const resolved = (spec: object): readonly (readonly [number, number])[] => {
+    const { adapter, task } = compileRunSpec(spec, { manifest });
+    return resolveAdapter(adapter, manifest, task).modules.map(({ rank, scaling }) => [rank, scaling] as const);
+  };
+
+  test("gives the adapter ranks that grow towards the output, every scaling that of adapter.rank", () => {
+    expect(resolved(legend({ rankStep: 2 }))).toEqual([2, 2, 4, 4, 6, 6, 8, 8].map((rank) => [rank, 1.5]));
+    expect(resolved(legend({ rankStep: 2, totalRank: 12, minRank: 1 }))).toEqual(
+      [1, 1, 2, 2, 4, 4, 5, 5].map((rank) => [rank, 1.5]),
+    );
+    const stabilised = resolved(legend({ rankStep: 2 }, { rslora: true }));
+    stabilised.forEach(([, scaling]) => expect(scaling).toBeCloseTo(12 / Math.sqrt(8), 12));
+    expect(resolved(legend({ rankStep: 0 }))).toEqual(Array.from({ length: 8 }, () => [8, 1.5]));
+  });
+
+  test("compiles to itself, with and without the model at hand", () => {
+    const spec = compileRunSpec(legend({ rankStep: 2 }), { manifest });
+    expect(Object.keys(spec.adapter.rankPattern)).toHaveLength(4);
+    expect(compileRunSpec(spec, { manifest })).toEqual(spec);
+    expect(compileRunSpec(spec)).toEqual(spec);
+  });
+
+  test.each([
+    [legend({}, { rankPattern: { query: 4 } }), "adapter.rankPattern"],
+    [legend({}, { alphaPattern: { query: 4 } }), "adapter.alphaPattern"],
+    [legend({ minRank: 9 }), "rankPlan.minRank"],
+    [legend({ minDepth: 5 }), "rankPlan.minDepth"],
+    [legend({ totalRank: 33 }), "rankPlan.totalRank"],
+    [legend({ minRank: 2, totalRank: 7 }), "rankPlan.totalRank"],
+  ])("what does not fit is refused: %#", (spec, path) => {
+    expect(refusalOf(() => compileRunSpec(spec, { manifest }))).toMatchObject({
+      code: "spec-invalid",
+      message: expect.stringContaining(path),
+      details: { path },
+    });
   });
 });
 

@@ -3,6 +3,7 @@ import { resolveAdapter } from "../adapter/lora-config.js";
 import { FedLoraError } from "../errors.js";
 import { parseStrictJson } from "../json/strict-json.js";
 import type { ModelManifest } from "../model/manifest.js";
+import { distributeRanks } from "./distribute-ranks.js";
 import { explainIssues } from "./explain.js";
 import { runSpecSchema } from "./schema.js";
 import type { RunSpec } from "./schema.js";
@@ -17,7 +18,8 @@ export interface CompileRunSpecOptions {
 
 /**
  * A complete, validated run spec of what a person wrote: defaults are filled in, those that depend on other fields
- * included (alpha, positiveLabel, localEpochs, quorum), so that nobody has to know them afterwards.
+ * included (alpha, positiveLabel, localEpochs, quorum; with a manifest the ranks that a LEGEND plan distributes), so that
+ * nobody has to know them afterwards. It compiles to itself.
  *
  * @throws FedLoraError `spec-invalid`, its message a line per problem with the field's path, what was got and what is
  *   allowed, `details.path` the first path; `model-hash-mismatch`, `target-modules-unmatched` with a manifest
@@ -31,8 +33,11 @@ export function compileRunSpec(input: unknown, { manifest }: CompileRunSpecOptio
     throw new FedLoraError("spec-invalid", shown.join("\n"), { details: { path: problems[0]?.path ?? "" } });
   }
   const spec = withDependentDefaults(parsed.data);
-  if (manifest !== undefined) checkAgainst(manifest, spec);
-  return spec;
+  if (manifest === undefined) return spec;
+  assertModel(manifest, spec);
+  const complete = { ...spec, adapter: distributeRanks(spec, manifest) };
+  assertRanksFit(manifest, complete);
+  return complete;
 }
 
 /**
@@ -87,7 +92,7 @@ function withDependentDefaults(spec: RunSpec): RunSpec {
   };
 }
 
-function checkAgainst(manifest: ModelManifest, spec: RunSpec): void {
+function assertModel(manifest: ModelManifest, spec: RunSpec): void {
   if (spec.model.hash !== manifest.hash) {
     throw new FedLoraError(
       "model-hash-mismatch",
@@ -95,6 +100,9 @@ function checkAgainst(manifest: ModelManifest, spec: RunSpec): void {
       { details: { path: "model.hash" } },
     );
   }
+}
+
+function assertRanksFit(manifest: ModelManifest, spec: RunSpec): void {
   const { modules, variant } = resolveAdapter(spec.adapter, manifest, spec.task);
   for (const { name, rank, dIn, dOut } of modules) {
     // VeRA trains two vectors, so that a high rank costs little.

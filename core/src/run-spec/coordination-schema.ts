@@ -96,18 +96,6 @@ export const limitsSchema = z
   .prefault({})
   .describe("What an update may hold.");
 
-export const rankPlanSchema = z
-  .discriminatedUnion("kind", [
-    z.strictObject({ kind: z.literal("uniform").describe("Every client trains the adapter's full rank.") }),
-    z.strictObject({
-      kind: z
-        .literal("capability")
-        .describe("A client trains the largest power of two that its own rank limit and the adapter's rank allow."),
-    }),
-  ])
-  .prefault({ kind: "uniform" })
-  .describe("Which rank each client trains; default uniform.");
-
 export const policySchema = z
   .discriminatedUnion("kind", [
     z.strictObject({ kind: z.literal("synchronous").describe("A round ends with its cohort's updates.") }),

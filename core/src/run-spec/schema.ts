@@ -7,20 +7,21 @@ import {
   evaluationSchema,
   limitsSchema,
   policySchema,
-  rankPlanSchema,
   weightingSchema,
 } from "./coordination-schema.js";
 import { privacyRules } from "./privacy-rules.js";
 import { privacySchema } from "./privacy-schema.js";
+import { rankPlanSchema } from "./rank-plan-schema.js";
 import { serverOptimizerSchema } from "./server-optimizer-schema.js";
 import { checkRules, runRules } from "./spec-rules.js";
 import { taskSchema } from "./task-schema.js";
 import { trainingSchema } from "./training-schema.js";
 
-export { adapterSchema, taskSchema, trainingSchema };
+export { adapterSchema, rankPlanSchema, taskSchema, trainingSchema };
 export type { AdapterSpec } from "./adapter-schema.js";
 export type { InitSpec } from "./init-schema.js";
 export type { PrivacySpec } from "./privacy-schema.js";
+export type { LegendPlanSpec, RankPlanSpec, TiersPlanSpec } from "./rank-plan-schema.js";
 export type { ServerOptimizerSpec } from "./server-optimizer-schema.js";
 export type { TaskSpec } from "./task-schema.js";
 export type { TrainingSpec } from "./training-schema.js";

@@ -10,6 +10,7 @@ import { limits } from "../limits.js";
 import { enrolProofBytes, receiptBytes } from "../signed-bytes.js";
 import { blobRangeFromWire } from "./blob.js";
 import { enrolAnswerFromWire, enrolAnswerToWire, enrolmentFromWire, enrolmentToWire } from "./enrol.js";
+import type { CapabilityReport } from "./capability.js";
 import { planToWire } from "./plan.js";
 import { pollAnswerFromWire, pollAnswerToWire, pollFromWire, pollToWire } from "./poll.js";
 import { reportFromWire, reportToWire } from "./report.js";
@@ -49,7 +50,19 @@ const capability = fc.record({
     fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => value + 0),
     { maxKeys: 5 },
   ),
-});
+  stepTimes: fc.option(
+    fc.record({
+      forwardMs: fc.double({ min: 1e-3, max: 1e6, noNaN: true }),
+      layerMs: fc.double({ min: 0, max: 1e6, noNaN: true }).map((value) => value + 0),
+      batchTokens: fc.integer({ min: 1, max: 1e9 }),
+      forwardBytes: fc.option(fc.integer({ min: 1, max: 2 ** 50 }), { nil: undefined }),
+      layerBytes: fc.option(fc.integer({ min: 1, max: 2 ** 50 }), { nil: undefined }),
+      runId: fc.option(id, { nil: undefined }),
+    }),
+    { nil: undefined },
+  ),
+  deviceClass: fc.option(fc.stringMatching(/^[a-z0-9][a-z0-9-]{0,31}$/), { nil: undefined }),
+}) as unknown as fc.Arbitrary<CapabilityReport>;
 const plan = fc.record({
   planId: id,
   runId: id,
@@ -146,6 +159,23 @@ test("an enrolment proves its key; a forged proof or another version is refused"
   expect(codeOf(read({ capability: { stepMs: Number.NaN } }))).toBe("request-invalid");
   expect(codeOf(read({ capability: { measurements: { a: Number.POSITIVE_INFINITY } } }))).toBe("request-invalid");
   expect(codeOf(read({ capability: { memoryBytes: 2 ** 60 } }))).toBe("request-invalid");
+  expect(codeOf(read({ capability: { uploadBytesPerSecond: 1e-9 } }))).toBe("request-invalid");
+  expect(codeOf(read({ capability: { deviceClass: "A phone" } }))).toBe("request-invalid");
+  const times = { forwardMs: 10, layerMs: 1, batchTokens: 256, forwardBytes: 0, layerBytes: 0, runId: "" };
+  const hostile = [
+    { forwardMs: 0 },
+    { forwardMs: Number.NaN },
+    { forwardMs: 1e12 },
+    { layerMs: -1 },
+    { layerMs: Number.POSITIVE_INFINITY },
+    { batchTokens: 0 },
+    { layerBytes: 2 ** 60 },
+    { runId: "../x" },
+  ];
+  expect(codeOf(read({ capability: { stepTimes: times } }))).toBeUndefined();
+  for (const change of hostile) {
+    expect(codeOf(read({ capability: { stepTimes: { ...times, ...change } } }))).toBe("request-invalid");
+  }
 });
 
 test("keys of a peer's map never touch a prototype", () => {

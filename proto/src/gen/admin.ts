@@ -28,6 +28,7 @@ import type { RunEvent as _fedlora_v1_RunEvent, RunEvent__Output as _fedlora_v1_
 import type { RunResponse as _fedlora_v1_RunResponse, RunResponse__Output as _fedlora_v1_RunResponse__Output } from './fedlora/v1/RunResponse.js';
 import type { RunSummary as _fedlora_v1_RunSummary, RunSummary__Output as _fedlora_v1_RunSummary__Output } from './fedlora/v1/RunSummary.js';
 import type { Signature as _fedlora_v1_Signature, Signature__Output as _fedlora_v1_Signature__Output } from './fedlora/v1/Signature.js';
+import type { StepTimes as _fedlora_v1_StepTimes, StepTimes__Output as _fedlora_v1_StepTimes__Output } from './fedlora/v1/StepTimes.js';
 import type { WatchRunRequest as _fedlora_v1_WatchRunRequest, WatchRunRequest__Output as _fedlora_v1_WatchRunRequest__Output } from './fedlora/v1/WatchRunRequest.js';
 
 type SubtypeConstructor<Constructor extends new (...args: any) => any, Subtype> = {
@@ -64,6 +65,7 @@ export interface ProtoGrpcType {
       RunResponse: MessageTypeDefinition<_fedlora_v1_RunResponse, _fedlora_v1_RunResponse__Output>
       RunSummary: MessageTypeDefinition<_fedlora_v1_RunSummary, _fedlora_v1_RunSummary__Output>
       Signature: MessageTypeDefinition<_fedlora_v1_Signature, _fedlora_v1_Signature__Output>
+      StepTimes: MessageTypeDefinition<_fedlora_v1_StepTimes, _fedlora_v1_StepTimes__Output>
       WatchRunRequest: MessageTypeDefinition<_fedlora_v1_WatchRunRequest, _fedlora_v1_WatchRunRequest__Output>
     }
   }

@@ -27,6 +27,7 @@ import type { ReportResponse as _fedlora_v1_ReportResponse, ReportResponse__Outp
 import type { RoundPlan as _fedlora_v1_RoundPlan, RoundPlan__Output as _fedlora_v1_RoundPlan__Output } from './fedlora/v1/RoundPlan.js';
 import type { RunEnded as _fedlora_v1_RunEnded, RunEnded__Output as _fedlora_v1_RunEnded__Output } from './fedlora/v1/RunEnded.js';
 import type { Signature as _fedlora_v1_Signature, Signature__Output as _fedlora_v1_Signature__Output } from './fedlora/v1/Signature.js';
+import type { StepTimes as _fedlora_v1_StepTimes, StepTimes__Output as _fedlora_v1_StepTimes__Output } from './fedlora/v1/StepTimes.js';
 import type { UpdateMetrics as _fedlora_v1_UpdateMetrics, UpdateMetrics__Output as _fedlora_v1_UpdateMetrics__Output } from './fedlora/v1/UpdateMetrics.js';
 import type { Wait as _fedlora_v1_Wait, Wait__Output as _fedlora_v1_Wait__Output } from './fedlora/v1/Wait.js';
 
@@ -64,6 +65,7 @@ export interface ProtoGrpcType {
       RoundPlan: MessageTypeDefinition<_fedlora_v1_RoundPlan, _fedlora_v1_RoundPlan__Output>
       RunEnded: MessageTypeDefinition<_fedlora_v1_RunEnded, _fedlora_v1_RunEnded__Output>
       Signature: MessageTypeDefinition<_fedlora_v1_Signature, _fedlora_v1_Signature__Output>
+      StepTimes: MessageTypeDefinition<_fedlora_v1_StepTimes, _fedlora_v1_StepTimes__Output>
       UpdateMetrics: MessageTypeDefinition<_fedlora_v1_UpdateMetrics, _fedlora_v1_UpdateMetrics__Output>
       Wait: MessageTypeDefinition<_fedlora_v1_Wait, _fedlora_v1_Wait__Output>
     }

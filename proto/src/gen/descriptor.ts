@@ -659,6 +659,42 @@ export const descriptor = {
                   "keyType": "string",
                   "type": "double",
                   "id": 9
+                },
+                "stepTimes": {
+                  "type": "StepTimes",
+                  "id": 10
+                },
+                "deviceClass": {
+                  "type": "string",
+                  "id": 11
+                }
+              }
+            },
+            "StepTimes": {
+              "fields": {
+                "forwardMs": {
+                  "type": "double",
+                  "id": 1
+                },
+                "layerMs": {
+                  "type": "double",
+                  "id": 2
+                },
+                "batchTokens": {
+                  "type": "uint64",
+                  "id": 3
+                },
+                "forwardBytes": {
+                  "type": "uint64",
+                  "id": 4
+                },
+                "layerBytes": {
+                  "type": "uint64",
+                  "id": 5
+                },
+                "runId": {
+                  "type": "string",
+                  "id": 6
                 }
               }
             },

@@ -1,5 +1,6 @@
 // Original file: proto/fedlora/v1/common.proto
 
+import type { StepTimes as _fedlora_v1_StepTimes, StepTimes__Output as _fedlora_v1_StepTimes__Output } from '../../fedlora/v1/StepTimes.js';
 import type { Long } from '@grpc/proto-loader';
 
 export interface Capability {
@@ -12,6 +13,8 @@ export interface Capability {
   'codecs'?: (string)[];
   'maxRank'?: (number);
   'measurements'?: ({[key: string]: number | string});
+  'stepTimes'?: (_fedlora_v1_StepTimes | null);
+  'deviceClass'?: (string);
 }
 
 export interface Capability__Output {
@@ -24,4 +27,6 @@ export interface Capability__Output {
   'codecs': (string)[];
   'maxRank': (number);
   'measurements': ({[key: string]: number});
+  'stepTimes': (_fedlora_v1_StepTimes__Output | null);
+  'deviceClass': (string);
 }
