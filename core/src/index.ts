@@ -75,6 +75,7 @@ export { supportedDirectives } from "./plan/directive.js";
 export type { Directive, DirectiveKind } from "./plan/directive.js";
 export type { BaseDeltaLink, PlanInstructions, PlanKind, RoundPlan } from "./plan/round-plan.js";
 export type { EvaluationCounts, UpdateMetrics, UpdateReceipt } from "./update/client-update.js";
+export { expectedBatch } from "./plan/plan-privacy.js";
 export type { PlanPrivacy } from "./plan/plan-privacy.js";
 export type { Accountant, PrivacyBound, PrivacyEvent, PrivacyMechanism } from "./privacy/privacy-event.js";
 export { compileRunSpec, parseRunSpec } from "./run-spec/compile.js";

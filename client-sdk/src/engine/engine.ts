@@ -120,10 +120,32 @@ export interface StepRequest {
   /** Everything but what the slot holds: tokens, mask, labels, loss weights. */
   readonly inputs: Readonly<Record<string, HostTensor>>;
   /**
-   * For artifacts in per-example mode: the gradient of each example over all trained tensors is scaled down to this L2
-   * norm before it is added. Absent: the examples' gradients are added as they are.
+   * For artifacts in per-example mode: each example's gradient is clipped before it is added, and the next `apply` must
+   * bring noise. Absent: the examples' gradients are added as they are.
    */
-  readonly exampleClipNorm?: number;
+  readonly exampleClipping?: ExampleClipping;
+}
+
+/** How one example's gradient is brought to an L2 norm of at most `clipNorm` over all trained tensors. */
+export interface ExampleClipping {
+  /**
+   * `flat`: scaled by min(1, clipNorm / norm) (Abadi et al. 2016, algorithm 1). `per-layer`: the same within each of the L
+   * modules that have trained tensors, to clipNorm / sqrt(L) each (McMahan et al. 2018). `automatic`: scaled by
+   * clipNorm / (norm + 0.01), whatever the norm (AUTO-S, Bu et al. 2023).
+   */
+  readonly kind: "flat" | "per-layer" | "automatic";
+  /** Above 0. */
+  readonly clipNorm: number;
+}
+
+/** What makes a sum of clipped gradients private. */
+export interface GradientNoise {
+  /** 32 bytes that nobody else knows, fresh for every step: the seed of the noise. */
+  readonly key: Uint8Array;
+  /** Standard deviation of the noise on every element of the sum; above 0. */
+  readonly std: number;
+  /** What the noised sum is divided by: the expected size of a batch, never the realised one. */
+  readonly divisor: number;
 }
 
 export interface ApplyRequest {
@@ -136,6 +158,11 @@ export interface ApplyRequest {
   readonly proximalMu: number | undefined;
   /** Trained tensors that this step leaves as they are, their moments too; their gradients count for no norm. */
   readonly held?: readonly string[];
+  /**
+   * Noise on the sum of the clipped gradients since the last `apply`, none at all included (an empty Poisson batch). It
+   * comes first; what `maxGradNorm`, `proximalMu` and the slot's penalties and offsets do then sees the noised sum only.
+   */
+  readonly noise?: GradientNoise;
 }
 
 /**
@@ -159,10 +186,14 @@ export interface TrainingEngine {
   accumulate(request: StepRequest, signal?: AbortSignal): Promise<{ readonly loss: number; readonly stepMs: number }>;
   /**
    * The sum of the gradients added since the last `apply`, by trained tensor, F32; the buffer is empty then. Throws
-   * `request-invalid` where nothing was accumulated, `update-not-finite` where a gradient is not finite.
+   * `request-invalid` where nothing was accumulated, `privacy-invalid` where the gradients were clipped (they leave with
+   * noise, by `apply`), `update-not-finite` where a gradient is not finite.
    */
   takeGradients(slot: string): Promise<StateDict>;
-  /** Clips, updates the slot's tensors and clears the buffer. Throws `update-not-finite` where a gradient is not finite. */
+  /**
+   * Clips, updates the slot's tensors and clears the buffer. Throws `update-not-finite` where a gradient is not finite, and
+   * `privacy-invalid` for clipped gradients without noise or noise of deviation 0.
+   */
   apply(request: ApplyRequest): Promise<{ readonly gradNorm: number }>;
   /** Forward only; returns the outputs asked for. */
   infer(

@@ -11,6 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { z } from "zod";
+import type { EngineName } from "../engine/engine.js";
 import { startEngine } from "../engine/process/start-engine.js";
 import type { SavedAdapter } from "../lora/adapter-folder.js";
 import { loadBaseModel } from "../models/load/load-base-model.js";
@@ -62,13 +63,16 @@ export interface TinyWorkbench extends ModelWorkbench {
   remove(): Promise<void>;
 }
 
-export async function openTinyWorkbench(kind: "bert" | "llama"): Promise<TinyWorkbench> {
+export async function openTinyWorkbench(
+  kind: "bert" | "llama",
+  engine: EngineName = "onnxruntime-cpu",
+): Promise<TinyWorkbench> {
   const cacheFolder = await mkdtemp(join(tmpdir(), "fedlora-tiny-"));
   const baseModel = await loadBaseModel(join(peftFolder, kind, "base"), { cacheFolder });
   const workbench = openModelWorkbench({
     baseModel,
     cacheFolder,
-    startEngine: () => startEngine({ engine: "onnxruntime-cpu", threads: 1, prepack: false }),
+    startEngine: () => startEngine({ engine, threads: 1, prepack: false }),
   });
   const task = tinyTasks[kind];
   return {

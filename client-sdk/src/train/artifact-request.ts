@@ -15,6 +15,8 @@ export interface GraphSettings {
   readonly batch: number;
   readonly memory?: ArtifactRequest["memory"];
   readonly dropout?: boolean;
+  /** Of a training graph: with a gradient per example; default none. */
+  readonly privacy?: ArtifactRequest["privacy"];
   /** Low-rank changes of the base weights that enter as inputs. */
   readonly pairs?: Pick<BaseDeltaPairs, "rank" | "modules"> | undefined;
 }
@@ -47,7 +49,7 @@ export function createGraphs(settings: GraphSettings, compile: Compile): (length
       length,
       adapted,
       modulesToSave: adapter.modulesToSave,
-      privacy: "none",
+      privacy: settings.privacy ?? "none",
       memory: settings.memory ?? "plain",
       dropout: settings.dropout ?? false,
       baseDeltaRank: settings.pairs?.rank ?? 0,

@@ -22,7 +22,13 @@ export async function compileRun(
   const adapter = planAdapter(spec.adapter, spec.task, baseModel.manifest, roles);
   const { task, training } = spec;
   const shared = { baseModel, task, adapter, batch: training.batchSize };
-  const settings = { ...shared, purpose: "train", memory: training.memory, dropout: spec.adapter.dropout > 0 } as const;
+  const settings = {
+    ...shared,
+    purpose: "train",
+    memory: training.memory,
+    dropout: spec.adapter.dropout > 0,
+    privacy: spec.privacy.mode === "example" ? "per-example" : "none",
+  } as const;
   const compile = createCompiler(baseModel, outputFolder);
   const trainGraph = createGraphs(settings, compile);
   const evaluateGraph = createGraphs({ ...shared, purpose: "evaluate" }, compile);

@@ -1,7 +1,7 @@
 import { randomKey } from "@fedlora/core";
 import { expect, test } from "vitest";
 import type { ArtifactInput } from "../engine/artifact.js";
-import { drawDropoutMasks } from "./dropout-masks.js";
+import { drawDropoutMasks, streamPerModule } from "./dropout-masks.js";
 
 const input = (name: string, shape: number[]): ArtifactInput => ({
   name: `dropout:${name}`,
@@ -18,7 +18,7 @@ const manifest = {
   ],
 };
 const draw = (seed: number, probability: number) =>
-  drawDropoutMasks(manifest, randomKey(seed), probability, () => Promise.resolve());
+  drawDropoutMasks(manifest, streamPerModule(randomKey(seed)), probability, () => Promise.resolve());
 
 test("values are 0 or 1 / (1 - p), zeros as often as p says; modules and keys differ", async () => {
   const masks = await draw(1, 0.2);

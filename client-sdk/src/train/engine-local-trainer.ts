@@ -18,6 +18,10 @@ import { type AdapterPlan, planAdapter } from "../lora/adapter-plan.js";
 import type { BaseDelta } from "../models/base-delta/base-delta.js";
 import type { BaseVersions, OpenBase } from "../models/base-delta/base-versions.js";
 import type { BaseModel } from "../models/base-model.js";
+import { assertPrivacySound } from "../privacy/check-plan.js";
+import { lossBound, noiseCounts } from "../privacy/noised-counts.js";
+import { preparePrivateTraining } from "../privacy/private-steps.js";
+import { systemSecrets } from "../privacy/secrets.js";
 import { directiveOf } from "./directives.js";
 import { type Compile, createGraphs } from "./artifact-request.js";
 import { chooseExamples } from "./choose-examples.js";
@@ -25,7 +29,14 @@ import { createExampleEncoder, type EncodedExample } from "./encode-example.js";
 import type { EngineHandle } from "./engine-handle.js";
 import { evaluateAdapter } from "./evaluate-adapter.js";
 import { createFairShare } from "./fair-share.js";
-import type { DataSource, LocalTrainer, TrainingProgress, TrainRequest, TrainResult } from "./local-trainer.js";
+import type {
+  DataSource,
+  EvaluateRequest,
+  LocalTrainer,
+  TrainingProgress,
+  TrainRequest,
+  TrainResult,
+} from "./local-trainer.js";
 import { prepareTraining } from "./prepare-training.js";
 import { assertNotAborted, readExamples } from "./read-examples.js";
 import { measureReceivedLoss } from "./received-loss.js";
@@ -69,6 +80,7 @@ export class EngineLocalTrainer implements LocalTrainer {
     const { task, training } = instructions;
     const baseModel = this.#baseModel;
     assertSupported(instructions, baseModel);
+    assertPrivacySound(instructions, "train");
     const sketch = directiveOf(instructions, "gradient-sketch") ?? directiveOf(instructions, "activation-sketch");
     if (sketch !== undefined) return this.#sketch(request, sketch, signal, onProgress);
     const roles = adapterRoles(instructions);
@@ -78,17 +90,9 @@ export class EngineLocalTrainer implements LocalTrainer {
     const key = streamKeyOf(instructions, request.streamKey, request.round);
     const turn = createFairShare(this.#clock);
     onProgress({ stage: "preparing", step: 0, totalSteps: 0, loss: Number.NaN, tokensPerSecond: 0 });
-    const prepared = await prepareTraining(
-      {
-        data: request.data,
-        task,
-        training,
-        tokenizer: baseModel.tokenizer,
-        key,
-      },
-      signal,
-      turn,
-    );
+    const reading = { data: request.data, task, training, tokenizer: baseModel.tokenizer };
+    const privately = await preparePrivateTraining(instructions.privacy, { ...reading, ...request }, signal, turn);
+    const prepared = privately?.prepared ?? (await prepareTraining({ ...reading, key }, signal, turn));
     const settings = {
       baseModel,
       purpose: "train",
@@ -97,6 +101,7 @@ export class EngineLocalTrainer implements LocalTrainer {
       batch: training.batchSize,
       memory: training.memory,
       dropout: instructions.adapter.dropout > 0,
+      privacy: privately === undefined ? "none" : "per-example",
     } as const;
     return this.#withBase(request.baseDeltas, adapter, signal, async (base, compile) => {
       const engine = await this.#engine.get();
@@ -114,20 +119,23 @@ export class EngineLocalTrainer implements LocalTrainer {
           signal,
         ));
       const graphFor = createGraphs({ ...settings, pairs: base.pairs }, compile);
-      const work = { ...shared, request, prepared, receivedLoss, graphFor, clock: this.#clock, turn };
+      const privateSteps = privately?.steps;
+      const work = { ...shared, request, prepared, receivedLoss, graphFor, clock: this.#clock, turn, privateSteps };
       return trainAdapter(engine, work, signal, onProgress);
     });
   }
 
   async evaluate(
-    request: Pick<TrainRequest, "instructions" | "start" | "data" | "baseDeltas">,
+    request: EvaluateRequest,
     signal: AbortSignal,
     onProgress: (progress: TrainingProgress) => void,
   ): Promise<EvaluationCounts> {
     const { instructions, data } = request;
-    const { task, training } = instructions;
+    const { task, training, privacy } = instructions;
     const baseModel = this.#baseModel;
     assertSupported(instructions, baseModel);
+    assertPrivacySound(instructions, "evaluate");
+    const bound = privacy && lossBound(task, Number(baseModel.configJson["vocab_size"]));
     const roles = adapterRoles(instructions);
     const adapter = planAdapter(instructions.adapter, task, baseModel.manifest, roles);
     const tensors = takeStart(roles, request.start);
@@ -137,13 +145,17 @@ export class EngineLocalTrainer implements LocalTrainer {
     const numTokens = examples.reduce((sum, { tokens }) => sum + tokens.length, 0);
     return this.#withBase(request.baseDeltas, adapter, signal, async (base, compile) => {
       const graphFor = createGraphs({ ...settings, pairs: base.pairs }, compile);
-      const work = { examples, task, batch: training.batchSize, adapter, tensors, baseModel, base, graphFor };
+      const shared = { task, batch: training.batchSize, adapter, tensors, baseModel, base };
+      const work = { ...shared, examples, graphFor, lossBound: bound };
       const start = this.#clock.monotonicMs();
-      return evaluateAdapter(await this.#engine.get(), work, signal, (progress) => {
+      const counts = await evaluateAdapter(await this.#engine.get(), work, signal, (progress) => {
         const seconds = Math.max(1e-3, (this.#clock.monotonicMs() - start) / 1000);
         const share = progress.step / progress.totalSteps;
         onProgress({ stage: "evaluating", ...progress, tokensPerSecond: (numTokens * share) / seconds });
       });
+      if (bound === undefined || privacy?.metricsNoise === undefined) return counts;
+      const { metricsNoise } = privacy;
+      return noiseCounts(counts, bound, { ...privacy, metricsNoise }, (request.secrets ?? systemSecrets).next());
     });
   }
 

@@ -24,6 +24,8 @@ export interface EvaluationWork {
   /** The base weights that the request counts on. */
   readonly base: OpenBase;
   readonly graphFor: (length: number) => Promise<ArtifactRef>;
+  /** Given: every example counts once, with the mean of its losses cut to this. Absent: each target counts. */
+  readonly lossBound?: number | undefined;
 }
 
 /**
@@ -38,7 +40,7 @@ export async function evaluateAdapter(
   signal: AbortSignal,
   onProgress: (progress: Pick<TrainingProgress, "step" | "totalSteps" | "loss">) => void,
 ): Promise<EvaluationCounts> {
-  const { task, adapter, baseModel, base } = work;
+  const { task, adapter, baseModel, base, lossBound } = work;
   const batches = cutMicroBatches(work.examples, work.batch);
   const buckets = chooseBuckets(batches.map(longestRow), lengthLadder(task.maxTokens), maxBuckets);
   const numLabels = task.kind === "sequence-classification" ? task.labels.length : 0;
@@ -65,8 +67,9 @@ export async function evaluateAdapter(
       const outputs = logits === undefined ? [losses] : [losses, logits];
       const results = await engine.infer({ artifact, weightsFile, slot, inputs, outputs }, signal);
       for (const [row, example] of examples.entries()) {
-        lossSum += rowLoss(results[losses], manifest.request.length, row, example, numLabels > 0);
-        count += example.numTargets;
+        const loss = rowLoss(results[losses], manifest.request.length, row, example, numLabels > 0);
+        lossSum += lossBound === undefined ? loss : cutLoss(loss / example.numTargets, lossBound);
+        count += lossBound === undefined ? example.numTargets : 1;
         if (logits === undefined) continue;
         const at = example.label * numLabels + largest(results[logits], row, numLabels);
         confusion[at] = (confusion[at] ?? 0) + 1;
@@ -78,6 +81,9 @@ export async function evaluateAdapter(
   }
   return { count, lossSum, confusion };
 }
+
+/** A loss that is not a number counts as the worst: in a private run a refusal would tell of it. */
+const cutLoss = (loss: number, bound: number): number => (loss < bound ? Math.max(0, loss) : bound);
 
 /** @throws FedLoraError `artifact-invalid` for a graph without such an output */
 export function outputName(manifest: Pick<ArtifactManifest, "outputs" | "request">, role: OutputRole): string {

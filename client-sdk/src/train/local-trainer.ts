@@ -1,5 +1,6 @@
-import type { EvaluationCounts, PlanInstructions, StateDict, UpdateMetrics } from "@fedlora/core";
+import type { EvaluationCounts, PlanInstructions, PrivacyEvent, StateDict, UpdateMetrics } from "@fedlora/core";
 import type { BaseDelta } from "../models/base-delta/base-delta.js";
+import type { SecretSource } from "../privacy/secrets.js";
 
 /** One labelled text. `label` is a label's name or its index in the task's list. */
 export interface ClassificationExample {
@@ -48,6 +49,8 @@ export interface TrainRequest {
   readonly isNewcomer?: boolean;
   /** Changes to the frozen weights that the plan counts on, oldest first; absent: none. */
   readonly baseDeltas?: readonly BaseDelta[];
+  /** Keys of private steps and counts; absent: the system's cryptographic generator. */
+  readonly secrets?: SecretSource;
 }
 
 export interface TrainResult {
@@ -57,9 +60,24 @@ export interface TrainResult {
   readonly optimizerState: StateDict | undefined;
   /** Measured on this round, for the capability report. */
   readonly stepMs: number;
+  /** Of DP-SGD, for the owner alone: it is not sent. */
+  readonly privacy?: ExamplePrivacy;
 }
 
-/** Trains and evaluates adapters on this machine's data; knows nothing of the network. */
+/** What a round of DP-SGD cost the examples that it was drawn from. */
+export interface ExamplePrivacy {
+  /** Usable examples, taken by a step or not. */
+  readonly numExamples: number;
+  readonly events: readonly PrivacyEvent[];
+}
+
+export type EvaluateRequest = Pick<TrainRequest, "instructions" | "start" | "data" | "baseDeltas" | "secrets">;
+
+/**
+ * Trains and evaluates adapters on this machine's data; knows nothing of the network. Of a private plan it carries out what
+ * happens at the examples: DP-SGD, and the noise on an evaluation's counts; metrics hold what may be sent. Progress is for
+ * the owner, with true losses.
+ */
 export interface LocalTrainer {
   train(
     request: TrainRequest,
@@ -67,7 +85,7 @@ export interface LocalTrainer {
     onProgress: (progress: TrainingProgress) => void,
   ): Promise<TrainResult>;
   evaluate(
-    request: Pick<TrainRequest, "instructions" | "start" | "data" | "baseDeltas">,
+    request: EvaluateRequest,
     signal: AbortSignal,
     onProgress: (progress: TrainingProgress) => void,
   ): Promise<EvaluationCounts>;

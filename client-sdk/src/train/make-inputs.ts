@@ -7,8 +7,11 @@ export interface BatchRequest {
   /** At most as many examples as the graph has rows, none longer than its rows. */
   readonly examples: readonly EncodedExample[];
   readonly padTokenId: number;
-  /** Weight of each target in the graph's loss: 1 / (targets of the whole optimizer step) for a mean, 1 for a sum. */
-  readonly weight: number;
+  /**
+   * Weight of each of an example's targets in the graph's loss: 1 / (targets of the whole optimizer step) for a mean, 1 for
+   * a sum, by example 1 / (its own targets) for a sum of the examples' means.
+   */
+  readonly weight: number | ((example: EncodedExample) => number);
   /** By input name, for a graph that drops out. */
   readonly dropoutMasks?: ReadonlyMap<string, Float32Array>;
 }
@@ -32,7 +35,9 @@ export function makeInputs(
 }
 
 function makeInput(input: ArtifactInput, length: number, request: BatchRequest): HostTensor | undefined {
-  const { examples, padTokenId, weight } = request;
+  const { examples, padTokenId } = request;
+  const weight = (example: EncodedExample): number =>
+    typeof request.weight === "number" ? request.weight : request.weight(example);
   const size = input.shape.reduce((product, dimension) => product * dimension, 1);
   const rows = input.shape[0] ?? 0;
   switch (input.role) {
@@ -60,8 +65,8 @@ function makeInput(input: ArtifactInput, length: number, request: BatchRequest):
     }
     case "loss-weights": {
       const data = new Float32Array(size);
-      if (input.shape.length === 1) data.fill(weight, 0, examples.length);
-      else forEachTarget(examples, length, (at) => (data[at] = weight));
+      if (input.shape.length === 1) examples.forEach((example, row) => (data[row] = weight(example)));
+      else forEachTarget(examples, length, (at, _, example) => (data[at] = weight(example)));
       return { dtype: "F32", shape: input.shape, data };
     }
     case "position": {
@@ -77,15 +82,16 @@ function makeInput(input: ArtifactInput, length: number, request: BatchRequest):
   }
 }
 
-/** Calls `set` with the flat index of each position that predicts a target, and the target. */
+/** Calls `set` with the flat index of each position that predicts a target, the target, and its example. */
 function forEachTarget(
   examples: readonly EncodedExample[],
   length: number,
-  set: (at: number, token: number) => void,
+  set: (at: number, token: number, example: EncodedExample) => void,
 ): void {
-  examples.forEach(({ tokens, targetStart }, row) => {
+  examples.forEach((example, row) => {
+    const { tokens, targetStart } = example;
     for (let position = targetStart; position < tokens.length; position++) {
-      set(row * length + position - 1, tokens[position] ?? 0);
+      set(row * length + position - 1, tokens[position] ?? 0, example);
     }
   });
 }

@@ -12,9 +12,11 @@ import type { TrainingEngine } from "../engine/engine.js";
 import type { AdapterPlan } from "../lora/adapter-plan.js";
 import type { OpenBase } from "../models/base-delta/base-versions.js";
 import type { BaseModel } from "../models/base-model.js";
+import type { PrivateSteps } from "../privacy/private-steps.js";
+import { releasedMetrics } from "../privacy/released-metrics.js";
 import { newControls } from "./control-variates.js";
 import { directiveOf, heldTensors, slotDirectives } from "./directives.js";
-import { drawDropoutMasks } from "./dropout-masks.js";
+import { drawDropoutMasks, streamPerModule } from "./dropout-masks.js";
 import { bucketFor } from "./length-buckets.js";
 import type { TrainingProgress, TrainRequest, TrainResult } from "./local-trainer.js";
 import { makeInputs } from "./make-inputs.js";
@@ -38,11 +40,14 @@ export interface TrainingWork {
   readonly graphFor: (length: number) => Promise<ArtifactRef>;
   readonly clock: Clock;
   readonly turn: () => Promise<void>;
+  /** Present: DP-SGD. */
+  readonly privateSteps?: PrivateSteps | undefined;
 }
 
 /**
  * Runs the prepared steps on an engine. The loss of an optimizer step is the mean over the targets of all its
- * micro-batches, so accumulation over k batches of n gives the gradient of one batch of k n.
+ * micro-batches, so accumulation over k batches of n gives the gradient of one batch of k n. In DP-SGD it is the sum of
+ * the examples' losses, each the mean over its own targets, whose clipped gradients are noised once per step.
  *
  * @throws FedLoraError `cancelled` between two steps, `update-not-finite`, and what the engine throws
  */
@@ -52,7 +57,7 @@ export async function trainAdapter(
   signal: AbortSignal,
   onProgress: (progress: TrainingProgress) => void,
 ): Promise<TrainResult> {
-  const { request, prepared, adapter, clock } = work;
+  const { request, prepared, adapter, clock, privateSteps } = work;
   const { instructions } = request;
   const { optimizer } = instructions.training;
   const start = clock.monotonicMs();
@@ -87,18 +92,20 @@ export async function trainAdapter(
     }
     const values = await engine.readSlot(slot);
     const trained = toStateDict([...values].filter(([name]) => adapter.trained.has(name)));
+    const metrics = {
+      numExamples: prepared.numExamples,
+      numSteps: totalSteps,
+      trainLoss: meanLoss(losses, instructions),
+      evaluation: undefined,
+      trainMs: clock.monotonicMs() - start,
+      ...(work.receivedLoss !== undefined && { receivedLoss: work.receivedLoss }),
+    };
     return {
       trained: toStateDict([...trained, ...controlsAfter(trained, work)]),
-      metrics: {
-        numExamples: prepared.numExamples,
-        numSteps: totalSteps,
-        trainLoss: meanLoss(losses, instructions),
-        evaluation: undefined,
-        trainMs: clock.monotonicMs() - start,
-        ...(work.receivedLoss !== undefined && { receivedLoss: work.receivedLoss }),
-      },
+      metrics: releasedMetrics(instructions, metrics),
       optimizerState: instructions.keepOptimizerState ? await engine.readOptimizer(slot) : undefined,
       stepMs: engineMs / totalSteps,
+      ...(privateSteps && { privacy: { numExamples: prepared.numExamples, events: privateSteps.events(totalSteps) } }),
     };
   } finally {
     // After a failure the engine may be gone, and the slot with it; that failure is the one to report.
@@ -128,7 +135,7 @@ async function takeStep(
   index: number,
   signal: AbortSignal,
 ): Promise<{ loss: number; stepMs: number }> {
-  const { request, prepared, baseModel, base, adapter } = work;
+  const { request, prepared, baseModel, base, adapter, privateSteps } = work;
   const { instructions, round, streamKey } = request;
   const { training } = instructions;
   const { weightsFile } = base;
@@ -138,15 +145,17 @@ async function takeStep(
     assertNotAborted(signal);
     const artifact = await work.graphFor(bucketFor(longestRow(examples), prepared.buckets));
     const key = deriveKey(streamKeyOf(instructions, streamKey, round), "dropout", index, micro);
-    const dropoutMasks = await drawDropoutMasks(artifact.manifest, key, instructions.adapter.dropout, work.turn);
+    const streamOf = privateSteps?.maskStream() ?? streamPerModule(key);
+    const dropoutMasks = await drawDropoutMasks(artifact.manifest, streamOf, instructions.adapter.dropout, work.turn);
     const inputs = makeInputs(artifact.manifest, {
       examples,
       padTokenId: baseModel.tokenizer.padTokenId,
-      weight: 1 / step.numTargets,
+      weight: privateSteps === undefined ? 1 / step.numTargets : ({ numTargets }) => 1 / numTargets,
       dropoutMasks,
     });
-    const result = await engine.accumulate({ artifact, weightsFile, slot, inputs }, signal);
-    loss += result.loss;
+    const clipping = privateSteps && { exampleClipping: privateSteps.clipping };
+    const result = await engine.accumulate({ artifact, weightsFile, slot, inputs, ...clipping }, signal);
+    loss += privateSteps === undefined ? result.loss : result.loss / step.numTargets;
     stepMs += result.stepMs;
   }
   assertNotAborted(signal);
@@ -159,11 +168,13 @@ async function takeStep(
   await engine.apply({
     slot,
     learningRates: learningRates(training.optimizer, adapter.trained, factor),
-    maxGradNorm: training.maxGradNorm ?? undefined,
+    // In DP-SGD the examples are clipped instead: to clip their noised sum again would clip little but noise.
+    maxGradNorm: privateSteps === undefined ? (training.maxGradNorm ?? undefined) : undefined,
     proximalMu: directiveOf(instructions, "proximal")?.mu,
     held: heldTensors(instructions, request.isNewcomer === true, index),
+    ...(privateSteps && { noise: privateSteps.noise() }),
   });
-  return { loss, stepMs };
+  return { loss: step.microBatches.length === 0 ? Number.NaN : loss, stepMs };
 }
 
 /** Root of everything random in a client's round. */

@@ -102,7 +102,7 @@ export class EngineCore implements TrainingEngine {
         const result = results.get(output);
         if (result !== undefined) gradients.set(tensor, result);
       }
-      slot.addGradients(gradients, request.exampleClipNorm);
+      slot.addGradients(gradients, request.exampleClipping);
       return { loss: results.get(fetches.loss)?.data[0] ?? Number.NaN, stepMs: clock.monotonicMs() - start };
     });
   }

@@ -46,36 +46,15 @@ export function addInto(sum: Float32Array, values: Float32Array, isFirst: boolea
   for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (values[i] ?? 0);
 }
 
-/**
- * Sums per-example gradients [batch, ...] into `sums`, each example first scaled down to `clipNorm` over all tensors
- * together (Abadi et al. 2016, algorithm 1). No 1e-6 here: the bound must hold exactly for the sensitivity.
- *
- * Throws `update-not-finite` naming the tensor.
- */
-export function addExamples(
-  sums: Gradients,
-  examples: Gradients,
-  batch: number,
-  clipNorm: number,
-  isFirst: boolean,
-): void {
+/** Sums per-example gradients [batch, ...] into `sums`, as they are; throws `update-not-finite` naming the tensor. */
+export function addExamples(sums: Gradients, examples: Gradients, batch: number, isFirst: boolean): void {
   globalNorm(examples);
   for (let row = 0; row < batch; row++) {
-    let squares = 0;
-    for (const gradient of examples.values()) {
-      const size = gradient.length / batch;
-      squares += sumOfSquares(gradient, row * size, (row + 1) * size);
-    }
-    const norm = Math.sqrt(squares);
-    const scale = norm > clipNorm ? clipNorm / norm : 1;
     for (const [name, gradient] of examples) {
       const sum = sums.get(name);
       if (sum === undefined) continue;
-      const offset = row * sum.length;
-      const fresh = isFirst && row === 0;
-      for (let i = 0; i < sum.length; i++) {
-        sum[i] = (fresh ? 0 : (sum[i] ?? 0)) + (gradient[offset + i] ?? 0) * scale;
-      }
+      const size = sum.length;
+      addInto(sum, gradient.subarray(row * size, (row + 1) * size), isFirst && row === 0);
     }
   }
 }

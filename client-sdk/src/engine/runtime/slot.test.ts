@@ -53,6 +53,7 @@ function slotOf(values: Record<string, Tensor>, options: Partial<SlotSpec> = {})
   });
 }
 
+const plainSgd = { kind: "sgd", momentum: 0, beta1: 0, beta2: 0, epsilon: 1, weightDecay: 0 } as const;
 const noClip = { maxGradNorm: undefined, proximalMu: undefined };
 
 test.each(Object.keys(golden.cases))("ten steps equal PyTorch's AdamW: %s", (name) => {
@@ -146,7 +147,10 @@ test("a gradient that is not finite names its tensor and changes nothing", () =>
   expect(slot.apply({ learningRates: { a: 1, b: 1 }, ...noClip })).toBeCloseTo(Math.sqrt(5), 12);
 });
 
-test("each example is clipped over all tensors together before the sum", () => {
+/** Too little noise to see. */
+const noise = { key: new Uint8Array(32), std: 1e-9, divisor: 4 };
+
+test("each example is clipped over all tensors together before the sum, which is divided by the expected batch", () => {
   const slot = slotOf({ a: tensor([1], [0]), b: tensor([2], [0, 0]) });
 
   // Example 0 has norm 13 (5, 0 and 12), example 1 norm 1.
@@ -155,11 +159,51 @@ test("each example is clipped over all tensors together before the sum", () => {
       ["a", host([2, 1], [5, 0])],
       ["b", host([2, 2], [0, 12, 1, 0])],
     ]),
-    2,
+    { kind: "flat", clipNorm: 2 },
   );
-  const norm = slot.apply({ learningRates: { a: 0, b: 0 }, ...noClip });
+  const norm = slot.apply({ learningRates: { a: 0, b: 0 }, ...noClip, noise });
 
-  expect(norm).toBeCloseTo(Math.hypot((5 * 2) / 13, 1, (12 * 2) / 13), 6);
+  expect(norm).toBeCloseTo(Math.hypot((5 * 2) / 13, 1, (12 * 2) / 13) / 4, 6);
+});
+
+test("an empty batch is pure noise, whose deviation is that asked for; the key decides it", () => {
+  const size = 50_000;
+  const noiseOf = (byte: number): Float32Array => {
+    const slot = slotOf({ a: tensor([size], new Array<number>(size).fill(0)) }, { optimizer: plainSgd });
+    const key = new Uint8Array(32).fill(byte);
+    slot.apply({ learningRates: { a: 1 }, ...noClip, noise: { key, std: 2.5, divisor: 5 } });
+    return new Float32Array(floats(slot.read().get("a")));
+  };
+
+  const drawn = noiseOf(1);
+
+  const variance = drawn.reduce((sum, x) => sum + x * x, 0) / size;
+  // The 1e-9 limits of a normal; with a fixed key this passes always or never.
+  expect(Math.abs(variance / 0.25 - 1)).toBeLessThan(6.11 * Math.sqrt(2 / size));
+  expect(noiseOf(1)).toEqual(drawn);
+  expect(noiseOf(2)).not.toEqual(drawn);
+});
+
+test("clipped gradients leave the slot with noise only, and noise comes to clipped gradients only", () => {
+  const slot = slotOf({ a: tensor([1], [0]) });
+  const one = new Map([["a", host([1, 1], [1])]]);
+  const request = { learningRates: { a: 1 }, ...noClip };
+  const clipping = { kind: "flat", clipNorm: 1 } as const;
+  const refusal = expect.objectContaining({ code: "privacy-invalid" }) as Error;
+
+  slot.addGradients(one, clipping);
+  expect(() => slot.addGradients(one, undefined)).toThrow(/into one step/);
+  expect(() => slot.apply(request)).toThrow(refusal);
+  slot.addGradients(one, clipping);
+  expect(() => slot.takeGradients()).toThrow(refusal);
+  slot.addGradients(one, undefined);
+  expect(() => slot.addGradients(one, clipping)).toThrow(/into one step/);
+  expect(() => slot.apply({ ...request, noise })).toThrow(refusal);
+  for (const bad of [0, -1, Number.NaN, Infinity]) {
+    expect(() => slot.apply({ ...request, noise: { ...noise, std: bad } })).toThrow(refusal);
+    expect(() => slot.apply({ ...request, noise: { ...noise, divisor: Math.min(bad, 0) } })).toThrow(refusal);
+  }
+  expect(floats(slot.read().get("a"))).toEqual([0]);
 });
 
 test("without a clip norm the examples' gradients are summed as they are", () => {
@@ -220,7 +264,7 @@ test.each([
   ["a missing gradient", (slot: Slot) => slot.addGradients(new Map(), undefined), "adapter-invalid"],
   [
     "example clipping of a plain graph",
-    (slot: Slot) => slot.addGradients(new Map([["w", host([2, 2], [1, 1, 1, 1])]]), 1),
+    (slot: Slot) => slot.addGradients(new Map([["w", host([2, 2], [1, 1, 1, 1])]]), { kind: "flat", clipNorm: 1 }),
     "request-invalid",
   ],
   [

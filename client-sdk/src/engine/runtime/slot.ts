@@ -1,6 +1,7 @@
 import { FedLoraError, compareNames, shapesEqual } from "@fedlora/core";
 import type { StateDict } from "@fedlora/core";
-import type { ApplyRequest, HostTensor, SlotSpec, TailPenalty } from "../engine.js";
+import type { ApplyRequest, ExampleClipping, HostTensor, SlotSpec, TailPenalty } from "../engine.js";
+import { ClippedSums } from "./clipped-sums.js";
 import { addExamples, addInto, clipToNorm, globalNorm } from "./gradients.js";
 import { toFloats, toTensor } from "./host-floats.js";
 import { Optimizer } from "./optimizer.js";
@@ -30,8 +31,11 @@ export class Slot {
   readonly #offsets = new Map<string, Float32Array>();
   readonly #tailPenalties: readonly TailPenalty[];
   readonly #optimizer: Optimizer | undefined;
+  /** Made by the first private step: most slots never need the room. */
+  #clippedSums: ClippedSums | undefined;
   #version = 0;
-  #isEmpty = true;
+  /** What the buffer holds: gradients that may be applied as they are, or clipped ones that wait for their noise. */
+  #buffer: "empty" | "plain" | "clipped" = "empty";
 
   constructor(spec: SlotSpec) {
     for (const [name, tensor] of [...spec.tensors].sort(([a], [b]) => compareNames(a, b))) {
@@ -107,9 +111,9 @@ export class Slot {
 
   /**
    * Adds one batch's gradients, by tensor name, to the buffer. Gradients with a leading batch dimension are summed over
-   * the examples, each example first clipped to `exampleClipNorm` where that is given.
+   * the examples, each example first clipped where `clipping` is given.
    */
-  addGradients(results: ReadonlyMap<string, HostTensor>, exampleClipNorm: number | undefined): void {
+  addGradients(results: ReadonlyMap<string, HostTensor>, clipping: ExampleClipping | undefined): void {
     const sums = new Map<string, Float32Array>();
     const added = new Map<string, Float32Array>();
     let batch: number | undefined;
@@ -128,18 +132,25 @@ export class Slot {
       sums.set(name, gradient);
       added.set(name, result.data);
     }
-    if (batch !== undefined) {
-      addExamples(sums, added, batch, exampleClipNorm ?? Infinity, this.#isEmpty);
-    } else if (exampleClipNorm !== undefined) {
-      throw new FedLoraError("request-invalid", "exampleClipNorm needs an artifact with per-example gradients");
-    } else {
-      for (const [name, values] of added) addInto(sums.get(name) ?? values, values, this.#isEmpty);
+    if (this.#buffer === (clipping === undefined ? "clipped" : "plain")) {
+      throw new FedLoraError("request-invalid", "clipped and unclipped gradients do not go into one step");
     }
-    this.#isEmpty = false;
+    const isFirst = this.#buffer === "empty";
+    if (clipping !== undefined) {
+      if (batch === undefined) {
+        throw new FedLoraError("request-invalid", "clipping needs an artifact with per-example gradients");
+      }
+      this.#clipped.add(added, batch, clipping);
+    } else if (batch !== undefined) {
+      addExamples(sums, added, batch, isFirst);
+    } else {
+      for (const [name, values] of added) addInto(sums.get(name) ?? values, values, isFirst);
+    }
+    this.#buffer = clipping === undefined ? "plain" : "clipped";
   }
 
   /**
-   * Adds the proximal term and the penalties, clips, adds the offsets, updates the values and empties the buffer; returns
+   * Adds the noise of a private step, the proximal term and the penalties, clips, adds the offsets, updates the values and empties the buffer; returns
    * the norm before clipping. Offsets come after: what a client clips is its own gradient, and what its change then says
    * of that (SCAFFOLD) stays true.
    *
@@ -147,8 +158,7 @@ export class Slot {
    */
   apply(request: Omit<ApplyRequest, "slot">): number {
     const { optimizer } = this;
-    if (this.#isEmpty) throw new FedLoraError("request-invalid", "no gradients to apply: accumulate a batch first");
-    this.#isEmpty = true;
+    this.#takeBuffer(request.noise);
     if (request.proximalMu !== undefined) this.#addProximal(request.proximalMu);
     for (const penalty of this.#tailPenalties) this.#addTailPenalty(penalty);
     const held = new Set(request.held);
@@ -164,8 +174,7 @@ export class Slot {
 
   /** The sums in the buffer, which is empty then; throws `update-not-finite` naming the tensor. */
   takeGradients(): StateDict {
-    if (this.#isEmpty) throw new FedLoraError("request-invalid", "no gradients to take: accumulate a batch first");
-    this.#isEmpty = true;
+    this.#takeBuffer(undefined);
     globalNorm(new Map([...this.#trained].map(([name, { gradient }]) => [name, gradient])));
     return new Map([...this.#trained].map(([name, { shape, gradient }]) => [name, toTensor(shape, gradient)]));
   }
@@ -183,6 +192,27 @@ export class Slot {
     });
     for (const { data, floats } of values) data.set(floats);
     this.#version += 1;
+  }
+
+  /** Empties the buffer into the gradients; without noise only what was not clipped. */
+  #takeBuffer(noise: ApplyRequest["noise"]): void {
+    const held = this.#buffer;
+    this.#buffer = "empty";
+    if (noise !== undefined && held !== "plain") {
+      this.#clipped.release(new Map([...this.#trained].map(([name, { gradient }]) => [name, gradient])), noise);
+    } else if (held === "empty") {
+      throw new FedLoraError("request-invalid", "no gradients are there: accumulate a batch first");
+    } else if (noise !== undefined) {
+      throw new FedLoraError("privacy-invalid", "noise on gradients that were not clipped protects nobody");
+    } else if (held === "clipped") {
+      this.#clipped.clear();
+      throw new FedLoraError("privacy-invalid", "clipped gradients leave their sum with noise only");
+    }
+  }
+
+  get #clipped(): ClippedSums {
+    this.#clippedSums ??= new ClippedSums(new Map([...this.#trained].map(([name, t]) => [name, t.values.length])));
+    return this.#clippedSums;
   }
 
   #addProximal(proximalMu: number): void {
