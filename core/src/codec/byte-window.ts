@@ -2,7 +2,7 @@ import type { EncodedRead } from "./codec.js";
 
 const windowBytes = 16 * 1024;
 
-/** Reads a tensor's bytes one by one through a buffer of 16 KiB. */
+/** Reads a tensor's bytes through a buffer of 16 KiB. */
 export class ByteWindow {
   readonly #name: string;
   readonly #itemSize: number;
@@ -33,6 +33,15 @@ export class ByteWindow {
   at(index: number): number {
     if (index < this.#start || index >= this.#end) this.#load(index);
     return this.#buffer[index - this.#start] ?? 0;
+  }
+
+  /**
+   * The bytes from an index on, as many as are in the buffer with it: at least one, at most up to `end`. Valid until the
+   * next call.
+   */
+  from(index: number, end: number): Uint8Array {
+    if (index < this.#start || index >= this.#end) this.#load(index);
+    return this.#buffer.subarray(index - this.#start, Math.min(end, this.#end) - this.#start);
   }
 
   #load(index: number): void {

@@ -7,8 +7,8 @@ import { gapSymbols } from "./index-coding.js";
 import type { IndexCoding } from "./index-coding.js";
 
 /**
- * Reads k stored indices below n one by one, in ascending order, through a window: memory does not depend on their
- * number. It may go back to any place where it was between two indices. Nothing that is read is trusted.
+ * Reads k stored indices below n, in ascending order, through a window: memory does not depend on their number. It may go
+ * back to any place where it was between two indices. Nothing that is read is trusted.
  */
 export interface IndexReader {
   /** Place in the stored form: an index, a bit or a symbol. */
@@ -18,8 +18,16 @@ export interface IndexReader {
   /** From now on the indices are those of another update, from the first on. */
   attach(read: EncodedRead): void;
   seek(unit: number, from: number): void;
-  /** The next index; throws `tensor-invalid` where there is none below n. */
-  next(): number;
+  /**
+   * Goes on to the first index that is not below `end`, without taking it.
+   *
+   * @param left how many of the k indices are left
+   * @param limit it may stop when it has passed so many, before `end`
+   * @returns how many were passed; throws `tensor-invalid` where fewer than are left lie below n
+   */
+  pass(end: number, left: number, limit: number): number;
+  /** Takes as many indices as there are values and puts value i at index i less `first`; throws as `pass`. Seek after it. */
+  scatter(values: Float32Array, into: Float32Array, first: number): void;
   /** After the k-th index: throws `tensor-invalid` unless what is left is zero. */
   assertEnd(): void;
 }
@@ -64,7 +72,8 @@ abstract class WindowReader implements IndexReader {
     this.from = from;
   }
 
-  abstract next(): number;
+  abstract pass(end: number, left: number, limit: number): number;
+  abstract scatter(values: Float32Array, into: Float32Array, first: number): void;
   abstract assertEnd(): void;
 
   protected taken(index: number): number {
@@ -79,8 +88,28 @@ abstract class WindowReader implements IndexReader {
   }
 }
 
-class ListReader extends WindowReader {
-  next(): number {
+abstract class SingleReader extends WindowReader {
+  pass(end: number, left: number, limit: number): number {
+    const most = Math.min(left, limit);
+    for (let count = 0; count < most; count += 1) {
+      const { unit, from } = this;
+      if (this.next() < end) continue;
+      this.seek(unit, from);
+      return count;
+    }
+    return most;
+  }
+
+  scatter(values: Float32Array, into: Float32Array, first: number): void {
+    for (const value of values) into[this.next() - first] = value;
+  }
+
+  /** The next index; throws `tensor-invalid` where there is none below n. */
+  protected abstract next(): number;
+}
+
+class ListReader extends SingleReader {
+  protected next(): number {
     const { window, unit } = this;
     const at = 4 * unit;
     const index = window.at(at) | (window.at(at + 1) << 8) | (window.at(at + 2) << 16) | (window.at(at + 3) << 24);
@@ -94,29 +123,59 @@ class ListReader extends WindowReader {
   }
 }
 
+/** Bits of each byte. */
+const bitCounts = Uint8Array.from({ length: 256 }, (_, byte) => {
+  let count = 0;
+  for (let left = byte; left !== 0; left &= left - 1) count += 1;
+  return count;
+});
+
 class BitmapReader extends WindowReader {
-  next(): number {
-    let at = this.unit >>> 3;
-    // Bits below the place in its byte were taken before.
-    let bits = at < this.length ? this.window.at(at) & (0xff << (this.unit & 7)) : 0;
-    while (bits === 0) {
-      at += 1;
-      if (at >= this.length) throw this.invalid("has fewer bits");
-      bits = this.window.at(at);
+  pass(end: number, left: number): number {
+    const last = end >>> 3;
+    let count = 0;
+    for (let at = this.unit >>> 3; at < Math.min(last + 1, this.length);) {
+      const bytes = this.window.from(at, last + 1);
+      for (const byte of bytes) count += bitCounts[byte] ?? 0;
+      // Of the first and the last byte only the bits between.
+      if (at === this.unit >>> 3) count -= bitCounts[(bytes[0] ?? 0) & ((1 << (this.unit & 7)) - 1)] ?? 0;
+      at += bytes.length;
+      if (at === last + 1) count -= bitCounts[(bytes.at(-1) ?? 0) & (0xff << (end & 7))] ?? 0;
     }
-    const index = 8 * at + (31 - Math.clz32(bits & -bits));
-    this.unit = index + 1;
-    return this.taken(index);
+    this.seek(end, end);
+    if (count > left) throw this.invalid("has more bits");
+    if (end === this.n && count < left) {
+      this.assertEnd();
+      throw this.invalid("has fewer bits");
+    }
+    return count;
+  }
+
+  scatter(values: Float32Array, into: Float32Array, first: number): void {
+    let at = this.unit >>> 3;
+    let skip = this.unit & 7;
+    for (let i = 0; i < values.length;) {
+      if (at >= this.length) throw this.invalid("has fewer bits");
+      const bytes = this.window.from(at, this.length);
+      for (let b = 0; b < bytes.length && i < values.length; b += 1, at += 1, skip = 0) {
+        const place = 8 * at - first;
+        for (let bits = (bytes[b] ?? 0) & (0xff << skip); bits !== 0 && i < values.length; bits &= bits - 1) {
+          into[place + 31 - Math.clz32(bits & -bits)] = values[i] ?? 0;
+          i += 1;
+        }
+      }
+    }
   }
 
   assertEnd(): void {
     for (let at = this.unit >>> 3, skip = this.unit & 7; at < this.length; at += 1, skip = 0) {
-      if ((this.window.at(at) & (0xff << skip)) !== 0) throw this.invalid("has more bits");
+      const bits = this.window.at(at) & (0xff << skip);
+      if (bits !== 0) throw this.invalid(`goes on to index ${8 * at + 31 - Math.clz32(bits & -bits)}`);
     }
   }
 }
 
-class GapReader extends WindowReader {
+class GapReader extends SingleReader {
   readonly #width: number;
   readonly #escape: number;
   readonly #symbols: number;
@@ -145,7 +204,7 @@ class GapReader extends WindowReader {
     this.#nextByte += 1;
   }
 
-  next(): number {
+  protected next(): number {
     let index = this.from;
     for (;;) {
       const symbol = this.#symbol();

@@ -58,7 +58,7 @@ export function sparseDecoder(layout: TensorLayout, n: number, k: number): Updat
       current = directory;
     }
     reader.seek(units[position] ?? 0, froms[position] ?? 0);
-    for (let i = 0; i < length; i += 1) values[reader.next() - first] = own[i] ?? 0;
+    reader.scatter(own, values, first);
     return values;
   };
 
@@ -67,7 +67,7 @@ export function sparseDecoder(layout: TensorLayout, n: number, k: number): Updat
     open: function* (read) {
       current = undefined;
       reader.attach(read);
-      const directory = yield* readDirectory(reader, starts, k);
+      const directory = yield* readDirectory(reader, [...starts, n], k);
       return (name) => {
         const place = places.get(name);
         if (place === undefined) throw new FedLoraError("tensor-invalid", `tensor "${name}" is not of the layout`);
@@ -80,27 +80,26 @@ export function sparseDecoder(layout: TensorLayout, n: number, k: number): Updat
 /** Indices between two pauses; about a millisecond. */
 const stepEntries = 2 ** 16;
 
+/** @param starts where each tensor begins, and where the last one ends */
 function* readDirectory(
   reader: IndexReader,
   starts: readonly number[],
   k: number,
 ): Generator<undefined, Directory, undefined> {
-  const size = starts.length + 1;
+  const size = starts.length;
   const directory = { entries: new Uint32Array(size), units: new Uint32Array(size), froms: new Uint32Array(size) };
-  let position = 0;
-  for (let entry = 0; entry < k; entry += 1) {
-    if (entry % stepEntries === stepEntries - 1) yield undefined;
-    const { unit, from } = reader;
-    const index = reader.next();
-    while (position < starts.length && index >= (starts[position] ?? 0)) {
-      directory.entries[position] = entry;
-      directory.units[position] = unit;
-      directory.froms[position] = from;
-      position += 1;
+  let entry = 0;
+  for (let position = 0; position < size; position += 1) {
+    directory.entries[position] = entry;
+    directory.units[position] = reader.unit;
+    directory.froms[position] = reader.from;
+    const end = starts[position + 1];
+    for (let passed = stepEntries; end !== undefined && passed === stepEntries;) {
+      passed = reader.pass(end, k - entry, stepEntries);
+      entry += passed;
+      yield undefined;
     }
   }
   reader.assertEnd();
-  // Tensors after the last index, and the end of the last tensor.
-  directory.entries.fill(k, position);
   return directory;
 }

@@ -80,6 +80,9 @@ describe("the first value that is not finite", () => {
   test("is -1 for finite values of every dtype, the largest and the integers among them", () => {
     for (const [, tensor] of examples) expect(firstNonFinite(tensor)).toBe(-1);
     expect(firstNonFinite(fromFloat32(Float32Array.of(3.4028234663852886e38, -0), [2]))).toBe(-1);
+    const long = new Float32Array(9000).fill(3.4028234663852886e38);
+    long[8191] = -Infinity;
+    expect(firstNonFinite(fromFloat32(long, [9000]))).toBe(8191);
     expect(firstNonFinite(tensorOf("U8", Uint8Array.of(255, 127)))).toBe(-1);
   });
 });

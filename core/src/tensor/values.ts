@@ -89,9 +89,20 @@ export function firstNonFinite(tensor: Tensor): number {
   }
 }
 
-/** A float is an infinity or a NaN exactly when its exponent bits are all set. */
+/** Words that are looked at together. */
+const searched = 4096;
+
+/** A float is an infinity or a NaN exactly when its exponent bits are all set: then their lowest carries into the sign. */
 function firstWithAllBits(words: Uint32Array | Uint16Array, exponent: number): number {
-  for (let i = 0; i < words.length; i += 1) if (((words[i] ?? 0) & exponent) === exponent) return i;
+  const lowest = exponent & -exponent;
+  const sign = exponent + lowest;
+  for (let start = 0; start < words.length; start += searched) {
+    const end = Math.min(start + searched, words.length);
+    let carries = 0;
+    for (let i = start; i < end; i += 1) carries |= ((words[i] ?? 0) & exponent) + lowest;
+    if ((carries & sign) === 0) continue;
+    for (let i = start; i < end; i += 1) if (((words[i] ?? 0) & exponent) === exponent) return i;
+  }
   return -1;
 }
 
