@@ -101,8 +101,10 @@ export function joinLevels(low: usize, high: usize, count: i32, sums: usize, siz
 }
 
 /**
- * Each float32 of `values` from element `i` on becomes the float32 of value + sum * inverse, up to the first four with
- * one where an error of `tolerance`, relative to the sizes, could change the float32 or the sign of a zero.
+ * Each float32 of `values` from element `i` on becomes the float32 of value + sum * inverse. A group of four with one where
+ * an error of `tolerance`, relative to the sizes, could change the float32 or the sign of a zero is decided by `nearest`;
+ * the first group where that cannot is returned as it is. `low` is 0 where the sum is more than two levels, or `total` not
+ * the whole of the weights.
  */
 export function roundMeans(
   i: i32,
@@ -112,34 +114,84 @@ export function roundMeans(
   inverse: f64,
   tolerance: f64,
   values: usize,
+  low: usize,
+  high: usize,
+  total: f64,
 ): i32 {
   const scale = f64x2.splat(inverse);
   const relative = f64x2.splat(tolerance);
   const zero = f64x2.splat(0);
-  sums += (<usize>i) << 3;
-  sizes += (<usize>i) << 3;
-  values += (<usize>i) << 2;
   for (; i < count; i += 4) {
-    const from = v128.load(values);
+    const at = (<usize>i) << 3;
+    const place = values + (at >> 1);
+    const from = v128.load(place);
     const from0 = f64x2.promote_low_f32x4(from);
     const from1 = f64x2.promote_low_f32x4(i32x4.shuffle(from, from, 2, 3, 2, 3));
-    const size0 = v128.load(sizes);
-    const size1 = v128.load(sizes, 16);
-    const value0 = f64x2.add(from0, f64x2.mul(v128.load(sums), scale));
-    const value1 = f64x2.add(from1, f64x2.mul(v128.load(sums, 16), scale));
+    const size0 = v128.load(sizes + at);
+    const size1 = v128.load(sizes + at, 16);
+    const value0 = f64x2.add(from0, f64x2.mul(v128.load(sums + at), scale));
+    const value1 = f64x2.add(from1, f64x2.mul(v128.load(sums + at, 16), scale));
     const error0 = f64x2.mul(f64x2.add(f64x2.mul(size0, scale), f64x2.abs(from0)), relative);
     const error1 = f64x2.mul(f64x2.add(f64x2.mul(size1, scale), f64x2.abs(from1)), relative);
     const lower = fourOf(f64x2.sub(value0, error0), f64x2.sub(value1, error1));
     const upper = fourOf(f64x2.add(value0, error0), f64x2.add(value1, error1));
     const isEmpty = i32x4.shuffle(f64x2.eq(size0, zero), f64x2.eq(size1, zero), 0, 2, 4, 6);
     const open = v128.or(f32x4.ne(lower, upper), f32x4.eq(lower, zero));
-    if (v128.any_true(v128.andnot(open, isEmpty))) return i;
-    v128.store(values, v128.bitselect(from, lower, isEmpty));
-    sums += 32;
-    sizes += 32;
-    values += 16;
+    if (v128.any_true(v128.andnot(open, isEmpty))) {
+      if (low == 0 || !decideFour(place, low + at, high + at, total, tolerance)) return i;
+    } else {
+      v128.store(place, v128.bitselect(from, lower, isEmpty));
+    }
   }
   return i;
+}
+
+/** Puts the nearest float32 in place of four values; false, and nothing changed, where `nearest` leaves one open. */
+function decideFour(values: usize, low: usize, high: usize, total: f64, tolerance: f64): bool {
+  const a = nearest(load<f64>(low), load<f64>(high), load<f32>(values), total, tolerance);
+  const b = nearest(load<f64>(low, 8), load<f64>(high, 8), load<f32>(values, 4), total, tolerance);
+  const c = nearest(load<f64>(low, 16), load<f64>(high, 16), load<f32>(values, 8), total, tolerance);
+  const d = nearest(load<f64>(low, 24), load<f64>(high, 24), load<f32>(values, 12), total, tolerance);
+  // One that is NaN makes the sum NaN; so may infinities, which are left open all the same.
+  if (!(a + b + c + d - (a + b + c + d) == 0)) return false;
+  store<f32>(values, <f32>a);
+  store<f32>(values, <f32>b, 4);
+  store<f32>(values, <f32>c, 8);
+  store<f32>(values, <f32>d, 12);
+  return true;
+}
+
+/** `meanInFloat64` of src/primitive/mean-in-float64.ts for two parts, NaN where that leaves the mean open. */
+function nearest(low: f64, high: f64, from: f32, total: f64, tolerance: f64): f64 {
+  const base = <f64>from;
+  const head = high + low;
+  if (head == 0) return base;
+  const partOfLow = head - high;
+  const tail = high - (head - partOfLow) + (low - partOfLow);
+  const value = base + head / total;
+  const error = ((abs(low) + abs(high)) / total + abs(base)) * tolerance;
+  const lower = <f64>(<f32>(value - error));
+  const upper = <f64>(<f32>(value + error));
+  if (lower == 0 || upper == 0) return NaN;
+  if (lower == upper) return lower;
+  const middle = (lower + upper) / 2;
+  const even = <f64>(<f32>middle);
+  if ((even != lower && even != upper) || !(abs(middle) < Infinity)) return NaN;
+  const distance = middle - base;
+  const partOfBase = distance - middle;
+  if (middle - (distance - partOfBase) + (-base - partOfBase) != 0) return NaN;
+  const bound = distance * total;
+  const scaledX = distance * 134217729;
+  const x = scaledX - (scaledX - distance);
+  const restX = distance - x;
+  const scaledY = total * 134217729;
+  const y = scaledY - (scaledY - total);
+  const restY = total - y;
+  const boundTail = restX * restY - (bound - x * y - restX * y - x * restY);
+  const order = head - bound + (tail - boundTail);
+  if (order > 0) return upper;
+  if (order < 0) return lower;
+  return head == bound && tail == boundTail ? even : NaN;
 }
 
 function fourOf(low: v128, high: v128): v128 {

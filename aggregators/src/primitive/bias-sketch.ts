@@ -2,6 +2,7 @@ import { deriveKey, randomKey, RandomStream } from "@fedlora/core";
 import type { AggregationPass } from "../method.js";
 import type { AdapterGroup } from "./adapter-groups.js";
 import { ExactSum } from "./exact-sum.js";
+import { ExactTotal } from "./exact-total.js";
 import type { BiasOptions, FactorBias } from "./factor-bias.js";
 import { allFinite, factorGroups, factorSizes, factorsOf, factorValues, readFactors } from "./product-terms.js";
 import type { FactorDeltas, FactorSpecs, FactorValues } from "./product-terms.js";
@@ -21,12 +22,10 @@ interface SketchState {
   readonly right: CountSketch;
   /** Sums over the clients of weight times (L dB dA R, L dB, dA R), one after the other. */
   readonly sums: ExactSum;
-  readonly total: ExactSum;
+  readonly total: ExactTotal;
   /** Whether all sketches were within float32. */
   isFinite: boolean;
 }
-
-const one = Float32Array.of(1);
 
 /**
  * Estimates the bias of every module in one pass over any number of updates, from two-sided count sketches L X R of the
@@ -52,7 +51,7 @@ export function biasSketchPass(
       const left = countSketch(dOut, new RandomStream(deriveKey(key, "left")));
       const right = countSketch(dIn, new RandomStream(deriveKey(key, "right")));
       const length = left.width * right.width + rank * (left.width + right.width);
-      return { left, right, sums: new ExactSum(length), total: new ExactSum(1), isFinite: true };
+      return { left, right, sums: new ExactSum(length), total: new ExactTotal(), isFinite: true };
     },
     fold(state, update, group) {
       if (update.weight === 0) return;
@@ -70,7 +69,7 @@ export function biasSketchPass(
       state.isFinite &&= allFinite(values);
       if (!state.isFinite) return;
       sums.add(values, update.weight);
-      total.add(one, update.weight);
+      total.add(update.weight);
     },
     merge(into, other) {
       into.sums.merge(other.sums);
@@ -79,10 +78,9 @@ export function biasSketchPass(
     },
     seal(state, group) {
       const { sums, total, left, right } = state;
-      if (!state.isFinite || total.toNumber(0) === 0) return undefined;
+      if (!state.isFinite || total.toNumber() === 0) return undefined;
       const factors = factorsOf(group);
       const means = sums.takeMean(total);
-      total.clear();
       const sent = against === "means" ? undefined : factorValues(against, factors);
       return sealSketch(means, { factors, left, right, from: factorValues(input.global, factors), sent });
     },

@@ -3,6 +3,7 @@ import type { StateDict } from "@fedlora/core";
 import { columnMatrix, multiply } from "../linalg/column-matrix.js";
 import type { AggregationPass, TensorGroup, TensorSink } from "../method.js";
 import { ExactSum } from "./exact-sum.js";
+import { ExactTotal } from "./exact-total.js";
 import { moduleOf } from "./product-delta.js";
 import type { DeltaPlan } from "./product-delta.js";
 import { allFinite, factorSizes, factorValues, readFactors, sumOf } from "./product-terms.js";
@@ -18,7 +19,7 @@ interface RowBlock extends TensorGroup {
 interface RowBlockState {
   readonly sum: ExactSum;
   /** One element: the sum of the weights. */
-  readonly total: ExactSum;
+  readonly total: ExactTotal;
   /** What is taken off every product, in float64; undefined: nothing. */
   readonly subtracted: Float64Array | undefined;
 }
@@ -34,8 +35,6 @@ export interface DenseProductOptions {
   /** Elements of one block of rows, about; default 2^20: 16 MB of exact sums. */
   readonly blockElements?: number;
 }
-
-const one = Float32Array.of(1);
 
 /**
  * Writes scaling * (sum_k p_k B_k A_k - B' A') of some modules dense, one block of rows after the other: each client's
@@ -58,7 +57,7 @@ export function denseProductPass(
       const sentValues = sent === undefined ? undefined : factorValues(sent, module.factors);
       return {
         sum: new ExactSum(rows * dIn),
-        total: new ExactSum(1),
+        total: new ExactTotal(),
         subtracted: sentValues && productRows({ ...sentValues, rank }, undefined, group as RowBlock, row),
       };
     },
@@ -66,7 +65,7 @@ export function denseProductPass(
       if (update.weight === 0) return;
       const block = group as RowBlock;
       const deltas = readFactors(update, block.group.factors);
-      state.total.add(one, update.weight);
+      state.total.add(update.weight);
       const values = deltas && productRows(deltas, factorValues(from, block.group.factors), block, block.row);
       const difference = differenceOf(values, state.subtracted);
       if (difference === undefined) return;

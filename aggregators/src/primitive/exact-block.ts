@@ -114,14 +114,17 @@ export class ExactBlock {
 
   /**
    * Each value staged at an address becomes the float32 nearest to value + element * inverse, and stays bit by bit where
-   * nothing was added. Nearly always the error of float64 cannot change the float32; where it could, `exact` is asked for
-   * the group of elements, given their index.
+   * nothing was added. Nearly always the error of float64 cannot change the float32, or its two levels decide; where not,
+   * `exact` is asked for the group of elements, given their index.
+   *
+   * @param total what `inverse` is the inverse of, where float64 has the whole of it
    */
-  roundMeans(values: number, inverse: number, exact: (index: number) => number): void {
+  roundMeans(values: number, inverse: number, total: number | undefined, exact: (index: number) => number): void {
     const { kernels, sums, sizes, floats } = this.#arena;
-    this.#addUp();
+    const [low = 0, high = 0] = this.#addUp();
+    const known = total === undefined || this.#levels.size !== 2 ? 0 : low;
     for (let i = 0; i < this.#count; i += lanes) {
-      i = kernels.roundMeans(i, this.#count, sums, sizes, inverse, roundingError, values);
+      i = kernels.roundMeans(i, this.#count, sums, sizes, inverse, roundingError, values, known, high, total ?? 0);
       for (let j = i; j < Math.min(i + lanes, this.length); j++) floats[(values >>> 2) + j] = exact(j);
     }
   }
@@ -138,10 +141,11 @@ export class ExactBlock {
     return [...this.#levels].sort(([a], [b]) => a - b).map(([, { address }]) => address);
   }
 
-  /** Rounded sums over the levels, lowest first, and the sizes of what went in. */
-  #addUp(): void {
+  /** Rounded sums over the levels, lowest first, and the sizes of what went in; the levels' addresses. */
+  #addUp(): number[] {
     const { kernels, sums, sizes, doubles } = this.#arena;
-    const [low, high, ...more] = this.#addresses();
+    const addresses = this.#addresses();
+    const [low, high, ...more] = addresses;
     if (low !== undefined && high !== undefined) {
       kernels.joinLevels(low, high, this.#count, sums, sizes);
       for (const address of more) kernels.addLevel(address, this.#count, sums, sizes);
@@ -149,6 +153,7 @@ export class ExactBlock {
       for (const start of [sums >>> 3, sizes >>> 3]) doubles.fill(0, start, start + this.#count);
       if (low !== undefined) kernels.addLevel(low, this.#count, sums, sizes);
     }
+    return addresses;
   }
 
   /** Whether levels 0 and -1 take the terms of all staged values in full. */

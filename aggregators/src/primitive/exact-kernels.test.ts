@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { lanes, splitter } from "./exact-kernels.js";
 import { ExactSum } from "./exact-sum.js";
+import { ExactTotal } from "./exact-total.js";
 import { LevelArena } from "./level-arena.js";
 
 const plain = new LevelArena("plain");
@@ -108,13 +109,21 @@ test("both kernels move, add up and measure levels to the same bits", () => {
 });
 
 test("both kernels round to the same bits and stop at the same group", () => {
-  // Wide tolerances make elements undecided; sizes of 0 leave values alone.
-  const element = fc.record({ value: finite, sum: double, size: fc.oneof(fc.constant(0), double.map(Math.abs)) });
+  // Wide tolerances make elements undecided; sizes of 0 leave values alone. The levels say what they like.
+  const halves = fc.integer({ min: -99, max: 99 }).map((i) => i + 0.5);
+  const element = fc.record({
+    value: finite,
+    sum: double,
+    size: fc.oneof(fc.constant(0), double.map(Math.abs)),
+    low: fc.oneof(fc.constantFrom(0, 2 ** -60), double),
+    high: fc.oneof(halves, double),
+  });
+  const weights = fc.oneof(fc.constant(undefined), fc.integer({ min: 1, max: 64 }));
   const tolerance = fc.constantFrom(2 ** -47, 2 ** -26, 2 ** -20, 0);
   const inverse = fc.constantFrom(1, 0.5, 1 / 3, 1e-9, 1e20);
   const start = fc.constantFrom(0, 0, lanes);
   fc.assert(
-    fc.property(groups(element), inverse, tolerance, start, (elements, scale, relative, i) => {
+    fc.property(groups(element), inverse, tolerance, start, weights, (elements, scale, relative, i, total) => {
       const count = elements.length;
       expectSame(
         (arena) => {
@@ -132,9 +141,21 @@ test("both kernels round to the same bits and stop at the same group", () => {
             arena.sizes,
             elements.map(({ size }) => size),
           );
+          setDoubles(
+            arena,
+            first,
+            elements.map(({ low }) => low),
+          );
+          setDoubles(
+            arena,
+            second,
+            elements.map(({ high }) => high),
+          );
         },
-        ({ kernels, sums, sizes, staged }) =>
-          kernels.roundMeans(Math.min(i, count), count, sums, sizes, scale, relative, staged),
+        ({ kernels, sums, sizes, staged }) => {
+          const levels = total === undefined ? ([0, 0, 0] as const) : ([first, second, total] as const);
+          return kernels.roundMeans(Math.min(i, count), count, sums, sizes, scale, relative, staged, ...levels);
+        },
       );
     }),
     { numRuns: 1000 },
@@ -157,18 +178,18 @@ test("sums on either kernels hold the same levels and round to the same means, a
     fc.property(length, fc.array(update, { minLength: 1, maxLength: 6 }), (n, updates) => {
       const base = Float32Array.from({ length: n }, (_, i) => awkward[i % 3] ?? 0);
       const [one, other] = arenas.map((arena) => {
-        const [sum, total, shard] = [new ExactSum(n, arena), new ExactSum(1, arena), new ExactSum(n, arena)];
+        const [sum, total, shard] = [new ExactSum(n, arena), new ExactTotal(), new ExactSum(n, arena)];
         updates.forEach(({ values, weight }, k) => {
           (k % 2 === 0 ? sum : shard).add(
             Float32Array.from({ length: n }, (_, i) => values[(i * 7 + (i >> 5)) % values.length] ?? 0),
             weight,
           );
-          total.add(Float32Array.of(1), weight);
+          total.add(weight);
         });
         sum.merge(shard);
         const held = [0, n >> 1, n - 1].map((i) => sum.toBigInt(i));
         const mean = sum.takeMean(total, base);
-        for (const used of [shard, total]) used.clear();
+        shard.clear();
         return { held, bits: new Uint32Array(mean.buffer) };
       });
       expect(other?.held).toEqual(one?.held);

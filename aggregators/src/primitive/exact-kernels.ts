@@ -37,11 +37,14 @@ export interface ExactKernels {
   joinLevels(low: number, high: number, count: number, sums: number, sizes: number): void;
 
   /**
-   * Each value from element `i` on (a multiple of `lanes`) becomes the float32 of value + sum * inverse, until a group of
-   * `lanes` elements holds one where an error of `tolerance`, relative to the sizes that went in, could change the float32
-   * or the sign of a zero. That group is left as it is. Where the size is 0 nothing was added: the value stays.
+   * Each value from element `i` on (a multiple of `lanes`) becomes the float32 of value + sum * inverse. In a group of
+   * `lanes` elements with one where an error of `tolerance`, relative to the sizes that went in, could change the float32 or
+   * the sign of a zero, each becomes what `meanInFloat64` says of its two levels. Where the size is 0 nothing was added:
+   * the value stays.
    *
-   * @returns the first element of that group, or `count`
+   * @param low the levels that were joined, and the sum of the weights where float64 has the whole of it; 0 where there are
+   * other levels, or it has not
+   * @returns the first element of a group that this leaves open, unchanged, or `count`
    */
   roundMeans(
     i: number,
@@ -51,5 +54,8 @@ export interface ExactKernels {
     inverse: number,
     tolerance: number,
     values: number,
+    low: number,
+    high: number,
+    total: number,
   ): number;
 }

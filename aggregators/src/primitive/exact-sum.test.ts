@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { ExactSum } from "./exact-sum.js";
+import { ExactTotal } from "./exact-total.js";
 
 /** Oracle: exact rational arithmetic on integers times 2^-298, written without the code under test. */
 const scale = 2 ** 298;
@@ -58,11 +59,10 @@ function sumOf(list: readonly Term[], length = list[0]?.values.length ?? 0): Exa
   for (const { values, weight: w } of list) sum.add(values, w);
   return sum;
 }
-function totalOf(list: readonly Term[]): ExactSum {
-  return sumOf(
-    list.map(({ weight: w }) => ({ values: Float32Array.of(1), weight: w })),
-    1,
-  );
+function totalOf(list: readonly Term[]): ExactTotal {
+  const total = new ExactTotal();
+  for (const { weight: w } of list) total.add(w);
+  return total;
 }
 const bitsOf = (values: Float32Array): Uint32Array => new Uint32Array(values.buffer, values.byteOffset, values.length);
 

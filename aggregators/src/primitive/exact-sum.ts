@@ -1,14 +1,10 @@
 import { FedLoraError } from "@fedlora/core";
 import { ExactBlock } from "./exact-block.js";
+import { float32Weight, toUnits } from "./exact-total.js";
+import type { ExactTotal } from "./exact-total.js";
 import { exactWeight, nearestFloat32 } from "./float32.js";
 import { blockLength, openArena, stagedLength } from "./level-arena.js";
 import type { LevelArena } from "./level-arena.js";
-import { meanInFloat64 } from "./mean-in-float64.js";
-
-/** Every product of two float32 values is an integer times 2^-298. */
-const unitExponent = -298;
-/** Relative error of a mean taken in float64 from up to 16 levels, with a wide margin. */
-const roundingError = 2 ** -47;
 
 /** The blocks of `stagedLength` elements. */
 interface Chunk {
@@ -50,10 +46,7 @@ export class ExactSum {
     if (values.length !== this.length) {
       throw new FedLoraError("update-shape", `${values.length} values for a sum of ${this.length} elements`);
     }
-    if (!(weight >= 0 && Math.fround(weight) < Infinity)) {
-      throw new FedLoraError("update-weight", `weight ${weight} must be a finite number of at least 0`);
-    }
-    const exact = exactWeight(weight);
+    const exact = exactWeight(float32Weight(weight));
     if (exact === undefined) return;
     for (let c = 0; c < this.#chunks.length; c++) {
       const { arena, blocks } = this.#chunk(c);
@@ -88,13 +81,12 @@ export class ExactSum {
    * For each element the float32 nearest to base + sum / total, as real numbers: rounded once, ties to even. Where the
    * sum is 0 the base is returned bit by bit. The result may be infinite. The sum is zero afterwards.
    *
-   * @param total sum of the weights: one element, positive
+   * @param total sum of the weights, positive
    * @param base float32 values that the mean is added to; undefined: zeros
    */
-  takeMean(total: ExactSum, base?: Float32Array): Float32Array {
-    const weight = total.#parts(0).reduce((sum, part) => sum + part, 0);
-    // Only where float64 holds the whole of it, float64 can decide a tie.
-    const exactWeight = toUnits(weight) === total.toBigInt(0) ? weight : undefined;
+  takeMean(total: ExactTotal, base?: Float32Array): Float32Array {
+    const inverse = 1 / total.toNumber();
+    const { exact } = total;
     const out = new Float32Array(this.length);
     this.#chunks.forEach((chunk, c) => {
       const start = c * stagedLength;
@@ -107,11 +99,7 @@ export class ExactSum {
       let at = this.#stage(arena, base, c);
       blocks.forEach((block, b) => {
         const first = start + b * blockLength;
-        block.roundMeans(at, 1 / weight, (i) => {
-          const from = base?.[first + i] ?? 0;
-          const mean = exactWeight && meanInFloat64(block.parts(i), from, exactWeight, roundingError);
-          return mean ?? this.#exactMean(first + i, total, from);
-        });
+        block.roundMeans(at, inverse, exact, (i) => this.#exactMean(first + i, total, base?.[first + i] ?? 0));
         at += 4 * blockLength;
       });
       out.set(arena.floats.subarray(arena.staged >>> 2, (arena.staged >>> 2) + length), start);
@@ -123,11 +111,6 @@ export class ExactSum {
   /** The exact sum at an element, in units of 2^-298. */
   toBigInt(index: number): bigint {
     return this.#parts(index).reduce((sum, part) => sum + toUnits(part), 0n);
-  }
-
-  /** The sum at an element in float64, with a relative error of a few units in the last place where terms have one sign. */
-  toNumber(index: number): number {
-    return this.#parts(index).reduce((sum, part) => sum + part, 0);
   }
 
   #chunk(c: number): Chunk {
@@ -154,18 +137,15 @@ export class ExactSum {
     return chunk?.blocks[Math.floor((index % stagedLength) / blockLength)]?.parts(index % blockLength) ?? [];
   }
 
-  #exactMean(index: number, total: ExactSum, from: number): number {
+  #exactMean(index: number, total: ExactTotal, from: number): number {
     // base + sum / total = (base * total + sum * unit) / (total * unit), each in units.
     const sum = this.toBigInt(index);
     if (sum === 0n) return from;
-    const weight = total.toBigInt(0);
-    const one = 1n << BigInt(-unitExponent);
+    const weight = total.toBigInt();
+    const one = toUnits(1);
     return nearestFloat32(toUnits(from) * weight + sum * one, weight * one);
   }
 }
-
-/** A float64 that is a multiple of 2^-298. Scaling by a power of two is exact. */
-const toUnits = (value: number): bigint => BigInt(value * 2 ** -unitExponent);
 
 function clear(chunks: (Chunk | undefined)[]): void {
   for (const chunk of chunks) {

@@ -38,10 +38,12 @@ export interface ExactWeight {
 export function exactWeight(weight: number): ExactWeight | undefined {
   const value = Math.fround(weight);
   if (value === 0) return undefined;
-  const exponent = exponentOf(value);
-  let lowBit = exponent - 23;
-  while (Number.isInteger(value * 2 ** -(lowBit + 1))) lowBit++;
-  return { value, exponent, lowBit };
+  view.setFloat32(0, value);
+  const pattern = view.getInt32(0);
+  // A normal number has a bit above its fraction; subnormals lie on the grid of the lowest normal ones.
+  const grid = Math.max(pattern >>> 23, 1) - 150;
+  const bits = (pattern & 0x7fffff) | (pattern >>> 23 === 0 ? 0 : 0x800000);
+  return { value, exponent: grid + 31 - Math.clz32(bits), lowBit: grid + 31 - Math.clz32(bits & -bits) };
 }
 
 /** bits of a positive integer. */

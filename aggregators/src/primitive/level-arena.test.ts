@@ -2,6 +2,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
 import { ExactSum } from "./exact-sum.js";
+import { ExactTotal } from "./exact-total.js";
 import { blockLength, LevelArena, stagedLength } from "./level-arena.js";
 import type { KernelKind } from "./level-arena.js";
 
@@ -43,12 +44,14 @@ describe.each<KernelKind>(["simd", "plain"])("an arena with %s kernels", (kind) 
   test("gets its levels back when a mean was taken or a sum cleared", () => {
     const arena = new LevelArena(kind);
     const values = new Float32Array(3000).fill(0.1);
-    const [sum, total] = [new ExactSum(values.length, arena), new ExactSum(1, arena)];
+    const [sum, total] = [new ExactSum(values.length, arena), new ExactTotal()];
     sum.add(values, 2);
-    total.add(Float32Array.of(1), 2);
-    expect(arena.used).toBe(8);
+    total.add(2);
+    expect(arena.used).toBe(6);
     sum.takeMean(total);
-    total.clear();
+    expect(arena.used).toBe(0);
+    sum.add(values, 2);
+    sum.clear();
     expect(arena.used).toBe(0);
   });
 });

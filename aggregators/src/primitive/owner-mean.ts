@@ -1,7 +1,8 @@
-import { elementCount, FedLoraError, fromFloat32, tensorKindOf, toFloat32 } from "@fedlora/core";
+import { elementCount, FedLoraError, fromFloat32, shapesEqual, tensorKindOf, toFloat32 } from "@fedlora/core";
 import type { StateDict, Tensor, TensorSpec } from "@fedlora/core";
 import type { AggregationPass, TensorGroup, UpdateView } from "../method.js";
 import { ExactSum } from "./exact-sum.js";
+import { ExactTotal } from "./exact-total.js";
 import { rankAxes, tensorOf } from "./method-parts.js";
 import { namingUpdate } from "./naming-update.js";
 import type { WeightedMean } from "./weighted-mean.js";
@@ -9,24 +10,22 @@ import type { WeightedMean } from "./weighted-mean.js";
 /** The weight of the updates whose tensor has one shape. */
 interface Share {
   readonly shape: readonly number[];
-  readonly weight: ExactSum;
+  readonly weight: ExactTotal;
 }
 
 interface OwnerSum {
   readonly sum: ExactSum;
-  /** By the shape's text; one entry where all clients have the same rank. */
-  readonly shares: Map<string, Share>;
+  /** One where all clients have the same rank. */
+  readonly shares: Share[];
 }
 
 export interface OwnerMeanState {
   /** Updates folded with a weight above 0, those that do not hold the group included. */
   contributors: number;
   /** Theirs. */
-  readonly totalWeight: ExactSum;
+  readonly totalWeight: ExactTotal;
   readonly tensors: ReadonlyMap<string, OwnerSum>;
 }
-
-const one = Float32Array.of(1);
 
 /**
  * As `weightedMeanPass`, for clients of different ranks and depths: base + sum_k w_k t_k / sum_k w_k, element by element
@@ -49,12 +48,9 @@ export function ownerMeanPass(
     groups,
     init: ({ tensors }) => ({
       contributors: 0,
-      totalWeight: new ExactSum(1),
+      totalWeight: new ExactTotal(),
       tensors: new Map(
-        tensors.map(({ name: tensor, shape }) => [
-          tensor,
-          { sum: new ExactSum(elementCount(shape)), shares: new Map<string, Share>() },
-        ]),
+        tensors.map(({ name: tensor, shape }) => [tensor, { sum: new ExactSum(elementCount(shape)), shares: [] }]),
       ),
     }),
     fold(state, update, group) {
@@ -63,7 +59,7 @@ export function ownerMeanPass(
         const owners = state.tensors.get(spec.name);
         if (owners !== undefined) addBlock(owners, update, spec);
       }
-      state.totalWeight.add(one, update.weight);
+      state.totalWeight.add(update.weight);
       state.contributors += 1;
     },
     merge(into, other) {
@@ -71,7 +67,8 @@ export function ownerMeanPass(
         const owners = into.tensors.get(tensor);
         if (owners === undefined) continue;
         owners.sum.merge(sum);
-        for (const { shape, weight } of shares.values()) shareOf(owners, shape).weight.merge(weight);
+        for (const { shape, weight } of shares)
+          (shareOf(owners, shape) ?? addShare(owners, shape)).weight.merge(weight);
       }
       into.totalWeight.merge(other.totalWeight);
       into.contributors += other.contributors;
@@ -79,11 +76,9 @@ export function ownerMeanPass(
     seal({ contributors, totalWeight, tensors }, group) {
       const means = group.tensors.flatMap((spec): [string, Tensor][] => {
         const owners = tensors.get(spec.name);
-        return owners === undefined || owners.shares.size === 0 ? [] : [[spec.name, meanOf(owners, spec, base)]];
+        return owners === undefined || owners.shares.length === 0 ? [] : [[spec.name, meanOf(owners, spec, base)]];
       });
-      const sealed = { contributors, totalWeight: totalWeight.toNumber(0), tensors: new Map(means) };
-      totalWeight.clear();
-      return sealed;
+      return { contributors, totalWeight: totalWeight.toNumber(), tensors: new Map(means) };
     },
     stateBytes: ({ tensors }) => tensors.reduce((bytes, { shape }) => bytes + 32 * elementCount(shape), 0),
   };
@@ -91,16 +86,17 @@ export function ownerMeanPass(
 
 /** Heads belong to everyone: their absence is an error, which reading them tells. */
 function holds(update: UpdateView, { tensors }: TensorGroup): boolean {
-  return tensors.some(({ name }) => tensorKindOf(name) === "head" || update.shape(name) !== undefined);
+  return tensors.some(({ name }) => update.shape(name) !== undefined || tensorKindOf(name) === "head");
 }
 
 function addBlock(owners: OwnerSum, update: UpdateView, spec: TensorSpec): void {
   namingUpdate(update, spec.name, () => {
     const values = update.tensor(spec.name);
     const shape = update.shape(spec.name) ?? spec.shape;
-    assertBlock(shape, spec);
+    const known = shareOf(owners, shape);
+    if (known === undefined) assertBlock(shape, spec);
     owners.sum.add(padded(values, shape, spec.shape), update.weight);
-    shareOf(owners, shape).weight.add(one, update.weight);
+    (known ?? addShare(owners, shape)).weight.add(update.weight);
   });
 }
 
@@ -120,11 +116,14 @@ export function assertBlock(shape: readonly number[], spec: TensorSpec): void {
   );
 }
 
-function shareOf({ shares }: OwnerSum, shape: readonly number[]): Share {
-  const key = shape.join("x");
-  const known = shares.get(key) ?? { shape, weight: new ExactSum(1) };
-  shares.set(key, known);
-  return known;
+function shareOf({ shares }: OwnerSum, shape: readonly number[]): Share | undefined {
+  return shares.find((share) => shapesEqual(share.shape, shape));
+}
+
+function addShare({ shares }: OwnerSum, shape: readonly number[]): Share {
+  const share = { shape, weight: new ExactTotal() };
+  shares.push(share);
+  return share;
 }
 
 /** The values of a leading block in place, zeros elsewhere. */
@@ -151,18 +150,17 @@ function matrixOf([rows = 1, columns = 1]: readonly number[]): { readonly rows: 
  */
 function meanOf({ sum, shares }: OwnerSum, spec: TensorSpec, base: StateDict): Tensor {
   const from = toFloat32(tensorOf(base, spec.name));
-  const all = [...shares.values()];
-  const [first] = all;
+  const [first] = shares;
   let out: Float32Array;
-  if (first !== undefined && all.length === 1 && elementCount(first.shape) === sum.length) {
+  if (first !== undefined && shares.length === 1 && elementCount(first.shape) === sum.length) {
     out = sum.takeMean(first.weight, from);
   } else {
     out = from.slice();
     const { rows, columns } = matrixOf(spec.shape);
     const means = new Map<string, Float32Array>();
-    for (const [top, bottom] of intervals([...all.map(({ shape }) => matrixOf(shape).rows), rows])) {
-      for (const [left, right] of intervals([...all.map(({ shape }) => matrixOf(shape).columns), columns])) {
-        const owners = all.filter(({ shape }) => matrixOf(shape).rows > top && matrixOf(shape).columns > left);
+    for (const [top, bottom] of intervals([...shares.map(({ shape }) => matrixOf(shape).rows), rows])) {
+      for (const [left, right] of intervals([...shares.map(({ shape }) => matrixOf(shape).columns), columns])) {
+        const owners = shares.filter(({ shape }) => matrixOf(shape).rows > top && matrixOf(shape).columns > left);
         if (owners.length === 0) continue;
         const key = owners.map(({ shape }) => shape.join("x")).join(" ");
         const mean = means.get(key) ?? meanOver(owners, sum, from);
@@ -173,7 +171,6 @@ function meanOf({ sum, shares }: OwnerSum, spec: TensorSpec, base: StateDict): T
       }
     }
   }
-  for (const { weight } of all) weight.clear();
   sum.clear();
   return fromFloat32(out, spec.shape);
 }
@@ -187,9 +184,7 @@ function intervals(ends: readonly number[]): (readonly [number, number])[] {
 function meanOver(owners: readonly Share[], sum: ExactSum, from: Float32Array): Float32Array {
   const copy = new ExactSum(sum.length);
   copy.merge(sum);
-  const total = new ExactSum(1);
+  const total = new ExactTotal();
   for (const { weight } of owners) total.merge(weight);
-  const mean = copy.takeMean(total, from);
-  total.clear();
-  return mean;
+  return copy.takeMean(total, from);
 }

@@ -1,5 +1,6 @@
 import { lanes } from "./exact-kernels.js";
 import type { ExactKernels } from "./exact-kernels.js";
+import { meanInFloat64 } from "./mean-in-float64.js";
 
 /** One memory seen as each type; an arena replaces the arrays when its memory grows. */
 export interface MemoryViews {
@@ -110,20 +111,37 @@ export class PlainKernels implements ExactKernels {
     inverse: number,
     tolerance: number,
     values: number,
+    low: number,
+    high: number,
+    total: number,
   ): number {
     const { floats, doubles } = this.#views;
     for (; i < count; i += lanes) {
+      let isOpen = false;
       for (let j = 0; j < lanes; j++) {
         const from = floats[(values >>> 2) + i + j] ?? 0;
         const size = doubles[(sizes >>> 3) + i + j] ?? 0;
         const value = from + (doubles[(sums >>> 3) + i + j] ?? 0) * inverse;
         const error = (size * inverse + Math.abs(from)) * tolerance;
         const lower = Math.fround(value - error);
-        if ((lower !== Math.fround(value + error) || lower === 0) && size !== 0) return i;
+        isOpen ||= (lower !== Math.fround(value + error) || lower === 0) && size !== 0;
         this.#group[j] = size === 0 ? from : lower;
       }
+      if (isOpen && (low === 0 || !this.#decide(i, values, low, high, total, tolerance))) return i;
       floats.set(this.#group, (values >>> 2) + i);
     }
     return i;
+  }
+
+  /** Decides each element of a group by its levels; whether all are. */
+  #decide(i: number, values: number, low: number, high: number, total: number, tolerance: number): boolean {
+    const { floats, doubles } = this.#views;
+    for (let j = i; j < i + lanes; j++) {
+      const parts = [doubles[(low >>> 3) + j] ?? 0, doubles[(high >>> 3) + j] ?? 0];
+      const mean = meanInFloat64(parts, floats[(values >>> 2) + j] ?? 0, total, tolerance);
+      if (mean === undefined || !Number.isFinite(mean)) return false;
+      this.#group[j - i] = mean;
+    }
+    return true;
   }
 }

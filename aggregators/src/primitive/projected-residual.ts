@@ -5,6 +5,7 @@ import type { ColumnMatrix } from "../linalg/column-matrix.js";
 import type { AggregationPass } from "../method.js";
 import type { AdapterGroup } from "./adapter-groups.js";
 import { ExactSum } from "./exact-sum.js";
+import { ExactTotal } from "./exact-total.js";
 import {
   allFinite,
   factorGroups,
@@ -19,7 +20,7 @@ import type { FactorSpecs } from "./product-terms.js";
 
 interface ProjectedState {
   readonly sum: ExactSum;
-  readonly total: ExactSum;
+  readonly total: ExactTotal;
   /** A'^T [dIn, r] and B' [dOut, r], by columns. */
   readonly a: ColumnMatrix;
   readonly b: ColumnMatrix;
@@ -32,8 +33,6 @@ export interface ProjectedResidualOptions<Sealed> {
   readonly sent: StateDict;
   readonly seal: (residual: ColumnMatrix, factors: FactorSpecs) => Sealed;
 }
-
-const one = Float32Array.of(1);
 
 /**
  * (sum_k p_k B_k A_k - B' A') A'^T [dOut, r] of every module, (A', B') being the means: each client adds
@@ -54,7 +53,7 @@ export function projectedResidualPass<Sealed>(
       const { rank, dOut } = factorSizes(factors);
       const term = { rank, ...factorValues(sent, factors) };
       const [a, b] = [termA(term, factors, nothing), termB(term, factors, nothing)];
-      return { sum: new ExactSum(dOut * rank), total: new ExactSum(1), a, b };
+      return { sum: new ExactSum(dOut * rank), total: new ExactTotal(), a, b };
     },
     fold(state, update, group) {
       if (update.weight === 0) return;
@@ -75,7 +74,7 @@ export function projectedResidualPass<Sealed>(
         );
       }
       state.sum.add(rounded, update.weight);
-      state.total.add(one, update.weight);
+      state.total.add(update.weight);
     },
     merge(into, other) {
       into.sum.merge(other.sum);
@@ -83,7 +82,6 @@ export function projectedResidualPass<Sealed>(
     },
     seal({ sum, total, b }, group) {
       const values = new Float64Array(sum.takeMean(total));
-      total.clear();
       return seal(columnMatrix(b.rows, b.columns, values), factorsOf(group));
     },
     stateBytes(group) {

@@ -2,14 +2,14 @@ import { elementCount, fromFloat32, toFloat32 } from "@fedlora/core";
 import type { StateDict, Tensor, TensorSpec } from "@fedlora/core";
 import type { AggregationPass, TensorGroup, UpdateView } from "../method.js";
 import { ExactSum } from "./exact-sum.js";
+import { ExactTotal } from "./exact-total.js";
 import { tensorOf } from "./method-parts.js";
 import { namingUpdate } from "./naming-update.js";
 
 export interface WeightedMeanState {
   /** Updates folded with a weight above 0. */
   contributors: number;
-  /** One element: the sum of the weights. */
-  readonly totalWeight: ExactSum;
+  readonly totalWeight: ExactTotal;
   readonly sums: ReadonlyMap<string, ExactSum>;
 }
 
@@ -36,8 +36,6 @@ export interface RatioMeanOptions {
   /** The values of a tensor, in its full shape; default: as the update holds them. */
   readonly valuesOf?: (update: UpdateView, spec: TensorSpec) => Float32Array;
 }
-
-const one = Float32Array.of(1);
 
 /**
  * base + sum_k w_k t_k / sum_k w_k over the updates' tensors t_k, for the tensors of the groups and nothing else: the
@@ -70,7 +68,7 @@ export function ratioMeanPass(
     groups,
     init: ({ tensors }) => ({
       contributors: 0,
-      totalWeight: new ExactSum(1),
+      totalWeight: new ExactTotal(),
       sums: new Map(tensors.map((spec) => [spec.name, new ExactSum(elementCount(spec.shape))])),
     }),
     fold(state, update, group) {
@@ -79,7 +77,7 @@ export function ratioMeanPass(
       for (const spec of group.tensors) {
         namingUpdate(update, spec.name, () => state.sums.get(spec.name)?.add(valuesOf(update, spec), term.weight));
       }
-      state.totalWeight.add(one, term.divisor);
+      state.totalWeight.add(term.divisor);
       state.contributors += 1;
     },
     merge(into, other) {
@@ -94,9 +92,7 @@ export function ratioMeanPass(
         return values === undefined ? [] : [[spec.name, fromFloat32(values, spec.shape)]];
       };
       const tensors: StateDict = new Map(contributors === 0 ? [] : group.tensors.flatMap(mean));
-      const sealed = { contributors, totalWeight: totalWeight.toNumber(0), tensors };
-      totalWeight.clear();
-      return sealed;
+      return { contributors, totalWeight: totalWeight.toNumber(), tensors };
     },
     stateBytes: ({ tensors }) => tensors.reduce((bytes, { shape }) => bytes + 16 * elementCount(shape), 0),
   };

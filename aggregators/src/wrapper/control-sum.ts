@@ -3,6 +3,7 @@ import type { StateDict, Tensor, TensorLayout, TensorSpec } from "@fedlora/core"
 import type { AggregationPass, UpdateView } from "../method.js";
 import { adapterGroups } from "../primitive/adapter-groups.js";
 import { ExactSum } from "../primitive/exact-sum.js";
+import { ExactTotal } from "../primitive/exact-total.js";
 
 /** What one module's tensors give. */
 export interface ControlSum {
@@ -53,8 +54,8 @@ export function controlSumPass(
       }
     },
     seal({ clients, sums }, { tensors }) {
-      const one = new ExactSum(1);
-      one.add(Float32Array.of(1), 1);
+      const one = new ExactTotal();
+      one.add(1);
       const next = tensors.flatMap(({ name: tensor, shape }): [string, Tensor][] => {
         const key = stateName(tensor);
         const base = before.get(key);
