@@ -1,5 +1,5 @@
 import { joinSealed, runPasses, sealSpans } from "@fedlora/aggregators";
-import type { AggregationResult, SealedPasses } from "@fedlora/aggregators";
+import type { Aggregation, AggregationResult, SealedPasses } from "@fedlora/aggregators";
 import { writeSafetensors } from "@fedlora/core";
 import type { AggregationJob, AggregationOutcome } from "./aggregation.js";
 import { FileSink } from "./file-sink.js";
@@ -8,49 +8,74 @@ import { RoundWork } from "./round-work.js";
 import type { Team } from "./team.js";
 
 /**
- * Aggregates one round from its stored updates: verifies every file, then runs the method's passes module by module and
- * writes the new global adapter. Synchronous, for a worker thread; memory is the adapter's and does not grow with the
- * number of updates. Errors are those of `AggregationRunner.run`.
+ * Aggregates one round from its stored updates: runs the method's passes module by module and writes the new global
+ * adapter. Every file is verified by the reading that folds it, and nothing comes of a round before all of them are.
+ * Synchronous, for a worker thread; memory is the adapter's and does not grow with the number of updates. Errors are those
+ * of `AggregationRunner.run`; a damaged file is told before anything that it may have led to.
  */
 export function aggregateRound(job: AggregationJob): AggregationOutcome {
   const sink = new FileSink(job.deltaPath);
   const work = new RoundWork(job, sink);
-  let next = 0;
-  work.verify(() => next++);
-  work.verifyGlobal();
   try {
-    return joined(job, outcomeOf(runPasses(work.open(), work.sweep)));
+    const first = orDamage(work, () => {
+      const aggregation = work.open();
+      const sealed = sealSpans(aggregation, work.sweep, counter());
+      work.verify(counter());
+      return aggregation.finish(sealed);
+    });
+    return joined(job, outcomeOf(first.kind === "continue" ? runPasses(first.next, work.sweep) : first));
   } finally {
     sink.close();
   }
 }
 
 /**
- * `aggregateRound` with helpers: files and spans of groups are handed out one by one to this thread and theirs, what they
- * sealed is put together here, and `finish` runs here (and in the helpers where it asks for more passes, which are not
- * data). The result, and which error is thrown, are the same, bit by bit.
+ * `aggregateRound` with helpers: spans of groups, and files that no span has read to the end, are handed out one by one to
+ * this thread and theirs, what they sealed is put together here, and `finish` runs here (and in the helpers where it asks
+ * for more passes, which are not data). The result, and which error is thrown, are the same, bit by bit.
  */
 export async function aggregateInThreads(job: AggregationJob, team: Team): Promise<AggregationOutcome> {
   const sink = new FileSink(job.deltaPath);
   const work = new RoundWork(job, sink);
+  const seal = async (aggregation: Aggregation, before: SealedPasses | undefined): Promise<SealedPasses> => {
+    const start = before === undefined ? { job, chunks: work.chunks } : undefined;
+    const parts = await team.share({ kind: "seal", start, before }, (next) => sealSpans(aggregation, work.sweep, next));
+    return joinSealed(aggregation, parts);
+  };
   try {
-    await team.share({ kind: "verify", job }, (next) => work.verify(next));
-    work.verifyGlobal();
     let aggregation = work.open();
-    let before: SealedPasses | undefined;
+    let sealed = await seal(aggregation, undefined);
+    await team.share({ kind: "verify" }, (next) => work.verify(next));
     for (;;) {
-      const current = aggregation;
-      const parts = await team.share({ kind: "seal", before }, (next) => sealSpans(current, work.sweep, next));
-      const sealed = joinSealed(current, parts);
-      const result = current.finish(sealed);
+      const result = aggregation.finish(sealed);
       if (result.kind !== "continue") return joined(job, outcomeOf(result));
       aggregation = result.next;
-      before = sealed;
+      sealed = await seal(aggregation, sealed);
     }
+  } catch (thrown) {
+    return orDamage(work, () => {
+      throw thrown;
+    });
   } finally {
     team.release();
     sink.close();
   }
+}
+
+/** What `run` gives; where it throws, the error of the first file that is not what it was stored as, if there is one. */
+function orDamage<Result>(work: RoundWork, run: () => Result): Result {
+  try {
+    return run();
+  } catch (thrown) {
+    work.verify(counter());
+    throw thrown;
+  }
+}
+
+/** 0, 1, 2, ... */
+function counter(): () => number {
+  let next = 0;
+  return () => next++;
 }
 
 /** Writes the joined base deltas too, where the job asks for them and the round succeeded. */

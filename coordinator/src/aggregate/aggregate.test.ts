@@ -120,7 +120,7 @@ describe("a round's aggregation from stored files", () => {
     expect(aggregateRound(await makeJob([]))).toMatchObject({ kind: "refused", code: "round-failed" });
   });
 
-  test("a stored byte that changed is found before anything is folded", async () => {
+  test("a stored byte that changed is found, though its file is verified as it is folded", async () => {
     const updates = await threeUpdates();
     const [, , last] = updates;
     const bytes = await readFile(last!.path);
@@ -134,6 +134,34 @@ describe("a round's aggregation from stored files", () => {
         details: { blobId: last!.blobId, updateId: "plan-2" },
       }),
     );
+  });
+
+  test("what damage leads to is told as damage, that of the first damaged update", async () => {
+    const updates = await threeUpdates();
+    const damage = async (k: number, change: (bytes: Uint8Array) => Uint8Array): Promise<UpdateFile> => {
+      const path = join(folder, `damaged-${k}`);
+      await writeFile(path, change(new Uint8Array(await readFile(updates[k]!.path))));
+      return { ...updates[k]!, path };
+    };
+    const changes: ((bytes: Uint8Array) => Uint8Array)[] = [
+      (bytes) => bytes.fill(0xff, -4), // NaN
+      (bytes) => bytes.fill(0xff, 0, 8), // a header without end
+      (bytes) => bytes.fill(0x20, 9, 40), // a header that says nothing
+      (bytes) => bytes.subarray(0, -1),
+      (bytes) => Uint8Array.of(...bytes, 0),
+      () => new Uint8Array(0),
+    ];
+    for (const change of changes) {
+      const job = await makeJob([updates[0]!, await damage(1, change), await damage(2, change)]);
+      expect(() => aggregateRound(job)).toThrow(
+        expect.objectContaining({
+          code: "blob-hash-mismatch",
+          details: { blobId: updates[1]!.blobId, updateId: "plan-1" },
+        }),
+      );
+      const gone = { ...job, updates: [{ ...updates[0]!, path: join(folder, "gone") }, ...job.updates.slice(1)] };
+      expect(() => aggregateRound(gone)).toThrow(expect.objectContaining({ code: "blob-not-found" }));
+    }
   });
 
   test("a damaged global adapter is found as well", async () => {

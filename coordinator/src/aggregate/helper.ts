@@ -23,14 +23,17 @@ parentPort?.on("message", (request: HelperRequest) => {
 });
 
 function perform(task: Task, next: () => number): SealedPasses {
+  if (task.kind === "seal" && task.start !== undefined) {
+    const { job, chunks } = task.start;
+    const sink = new FileSink(job.deltaPath, "join");
+    round = { work: new RoundWork(job, sink, chunks), sink };
+  }
+  if (round === undefined)
+    throw new FedLoraError("internal", "a helping thread was asked to help before it has a round");
   if (task.kind === "verify") {
-    const sink = new FileSink(task.job.deltaPath, "join");
-    round = { work: new RoundWork(task.job, sink), sink };
     round.work.verify(next);
     return new Map();
   }
-  if (round === undefined)
-    throw new FedLoraError("internal", "a helping thread was asked to seal before it has a round");
   round.aggregation = nextAggregation(round.aggregation ?? round.work.open(), task.before);
   return sealSpans(round.aggregation, round.work.sweep, next);
 }

@@ -3,8 +3,8 @@ import type { BaseDeltaReader } from "@fedlora/aggregators";
 import { FedLoraError, toFloat32 } from "@fedlora/core";
 import { SafetensorsFile } from "@fedlora/core/node";
 import type { AggregationJob, BaseJoin } from "./aggregation.js";
+import { verifyBlob } from "./chunk-reader.js";
 import { FileSink } from "./file-sink.js";
-import { verifyBlob } from "./update-reader.js";
 
 /**
  * Writes the sum of base deltas from their stored files, after a look at whether they still are what was stored.

@@ -1,5 +1,5 @@
 import type { Worker } from "node:worker_threads";
-import { FedLoraError } from "@fedlora/core";
+import { elementCount, FedLoraError } from "@fedlora/core";
 import { startThread } from "@fedlora/core/node";
 import type { AggregationJob, AggregationOutcome, AggregationRunner } from "./aggregation.js";
 import { fromErrorValue } from "./worker-messages.js";
@@ -8,8 +8,10 @@ import type { WorkerAnswer, WorkerRequest } from "./worker-messages.js";
 export interface AggregationPoolOptions {
   /** Jobs at once, each in threads of its own; 1 or more, default 1. Further jobs wait in order. */
   readonly threads?: number;
-  /** Threads that share one job; 1 or more, default 1. A small job takes one. */
+  /** Threads that share one job; 1 or more, default 1. */
   readonly threadsPerJob?: number;
+  /** Values of all its updates from which on a job is shared; default 4194304, below which that costs more than it saves. */
+  readonly leastShared?: number;
   /** Most JavaScript heap of one thread, in MiB; default 512. Tensors live outside it and are bounded by the adapter. */
   readonly maxHeapMb?: number;
 }
@@ -31,10 +33,11 @@ export class AggregationPool implements AggregationRunner {
   readonly #running = new Map<Worker, QueuedJob>();
   readonly #threads: number;
   readonly #threadsPerJob: number;
+  readonly #leastShared: number;
   #idle: Worker[] = [];
   #isClosed = false;
 
-  constructor({ threads = 1, threadsPerJob = 1, maxHeapMb = 512 }: AggregationPoolOptions = {}) {
+  constructor({ threads = 1, threadsPerJob = 1, leastShared = 2 ** 22, maxHeapMb = 512 }: AggregationPoolOptions = {}) {
     for (const [name, count] of Object.entries({ threads, threadsPerJob })) {
       if (!Number.isSafeInteger(count) || count < 1) {
         throw new FedLoraError("config-invalid", `${name} ${count} must be an integer of at least 1`);
@@ -42,6 +45,7 @@ export class AggregationPool implements AggregationRunner {
     }
     this.#threads = threads;
     this.#threadsPerJob = threadsPerJob;
+    this.#leastShared = leastShared;
     this.#maxHeapMb = maxHeapMb;
   }
 
@@ -104,7 +108,8 @@ export class AggregationPool implements AggregationRunner {
     });
     // An idle thread does not keep the process alive, a working one does.
     worker.ref();
-    worker.postMessage({ job: queued.job, threads: this.#threadsPerJob } satisfies WorkerRequest);
+    const threads = valuesOf(queued.job) < this.#leastShared ? 1 : this.#threadsPerJob;
+    worker.postMessage({ job: queued.job, threads } satisfies WorkerRequest);
   }
 
   #finish(worker: Worker, settle: () => void, then: "keep" | "end"): void {
@@ -139,6 +144,13 @@ export class AggregationPool implements AggregationRunner {
 }
 
 const cancelled = (): FedLoraError => new FedLoraError("cancelled", "the aggregation was cancelled");
+
+function valuesOf({ updates }: AggregationJob): number {
+  return updates.reduce(
+    (sum, { layout }) => sum + layout.reduce((values, { shape }) => values + elementCount(shape), 0),
+    0,
+  );
+}
 
 function startWorker(maxHeapMb: number): Worker {
   // Views of tensors are short-lived: a larger young generation would only hold more of them before they are collected.

@@ -1,48 +1,77 @@
 import { readFileSync } from "node:fs";
 import { compileMethod } from "@fedlora/aggregators";
 import type { Aggregation, Method, UpdateView } from "@fedlora/aggregators";
-import { FedLoraError, readSafetensors } from "@fedlora/core";
-import type { StateDict } from "@fedlora/core";
-import type { AggregationJob } from "./aggregation.js";
+import { blobIdOf, FedLoraError, readSafetensors } from "@fedlora/core";
+import { nodeSha256 } from "@fedlora/core/node";
+import type { AggregationJob, BlobFile } from "./aggregation.js";
+import { FileChunks, sharedChunks } from "./file-chunks.js";
+import type { SharedChunks } from "./file-chunks.js";
 import type { FileSink } from "./file-sink.js";
-import { UpdateReader, verifyBlob } from "./update-reader.js";
+import { UpdateReader } from "./update-reader.js";
 
 /** What a thread needs of a round to do its share, or all, of it. Errors are those of `AggregationRunner.run`. */
 export class RoundWork {
+  /** For the threads that help. */
+  readonly chunks: SharedChunks;
   readonly #job: AggregationJob;
   readonly #sink: FileSink;
   readonly #method: Method;
   readonly #reader = new UpdateReader();
+  readonly #files: readonly FileChunks[];
 
-  /** Throws what is wrong with the job itself; reads nothing yet. */
-  constructor(job: AggregationJob, sink: FileSink) {
+  /**
+   * Throws what is wrong with the job itself; reads nothing yet.
+   *
+   * @param chunks of the thread that is helped
+   */
+  constructor(job: AggregationJob, sink: FileSink, chunks = sharedChunks(job.updates)) {
+    this.chunks = chunks;
     this.#job = job;
     this.#sink = sink;
     this.#method = compileMethod(job);
+    this.#files = FileChunks.all(chunks);
     assertUpdates(job);
   }
 
-  /** Verifies the updates' files by the numbers that `next` hands out, until there are no more. */
+  /**
+   * Verifies the updates' files by the numbers that `next` hands out, until there are no more. What `sweep` has read is
+   * not read again.
+   */
   verify(next: () => number): void {
-    const { updates } = this.#job;
-    for (let update = updates[next()]; update !== undefined; update = updates[next()]) verifyBlob(update);
+    for (let k = next(); k < this.#files.length; k = next()) {
+      const [update, chunks] = [this.#job.updates[k], this.#files[k]];
+      if (update !== undefined && chunks !== undefined) this.#reader.verify(update, chunks);
+    }
   }
 
-  verifyGlobal(): void {
-    verifyBlob(this.#job.global);
-  }
-
-  /** Reads the global adapter, which one thread has verified. */
+  /** Reads the global adapter, and verifies it. */
   open(): Aggregation {
     const { round, phase, state, baseVersion } = this.#job;
-    const global: StateDict = readSafetensors(readFileSync(this.#job.global.path)).tensors;
+    const global = readSafetensors(readBlob(this.#job.global)).tensors;
     const freshness = freshnessOf(this.#job);
     return this.#method.aggregate({ round, phase, state, global, baseVersion, sink: this.#sink, freshness });
   }
 
   readonly sweep = (visit: (update: UpdateView) => void): void => {
-    for (const update of this.#job.updates) this.#reader.visit(update, visit);
+    this.#job.updates.forEach((update, k) => {
+      const chunks = this.#files[k];
+      if (chunks !== undefined) this.#reader.visit(update, chunks, visit);
+    });
   };
+}
+
+function readBlob({ blobId, path }: BlobFile): Uint8Array {
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(path);
+  } catch (cause) {
+    throw new FedLoraError("blob-not-found", `stored blob "${path}" cannot be opened`, { details: { blobId }, cause });
+  }
+  const id = blobIdOf(bytes, nodeSha256);
+  if (id === blobId) return bytes;
+  throw new FedLoraError("blob-hash-mismatch", `stored blob "${path}" hashes to ${id}, not to ${blobId}`, {
+    details: { blobId },
+  });
 }
 
 /** 1 where no update is stale; undefined where none weighs anything. */

@@ -3,6 +3,7 @@ import type { SealedPasses } from "@fedlora/aggregators";
 import { FedLoraError } from "@fedlora/core";
 import { startThread } from "@fedlora/core/node";
 import type { AggregationJob } from "./aggregation.js";
+import type { SharedChunks } from "./file-chunks.js";
 import { inTurn } from "./tickets.js";
 import type { Turn } from "./tickets.js";
 import { fromErrorValue } from "./worker-messages.js";
@@ -10,9 +11,16 @@ import type { ErrorValue } from "./worker-messages.js";
 
 /** What all threads of an aggregation do next. */
 export type Task =
-  | { readonly kind: "verify"; readonly job: AggregationJob }
-  /** @param before what the passes before sealed, where `finish` asked for more of them */
-  | { readonly kind: "seal"; readonly before: SealedPasses | undefined };
+  /**
+   * @param start of the first passes: the round
+   * @param before of further ones: what the passes before sealed
+   */
+  | {
+      readonly kind: "seal";
+      readonly start: { readonly job: AggregationJob; readonly chunks: SharedChunks } | undefined;
+      readonly before: SealedPasses | undefined;
+    }
+  | { readonly kind: "verify" };
 
 /** To a helper: a task and the numbers that it shares with the others, or the end of the round. */
 export type HelperRequest = { readonly task: Task; readonly tickets: Int32Array } | "release";

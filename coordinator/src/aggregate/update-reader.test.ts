@@ -5,6 +5,7 @@ import { blobIdOf, codecOf, fromFloat32, toStateDict, writeSafetensors } from "@
 import type { ClientId, StateDict, TensorLayout } from "@fedlora/core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { UpdateFile } from "./aggregation.js";
+import { FileChunks, sharedChunks } from "./file-chunks.js";
 import { UpdateReader } from "./update-reader.js";
 
 let folder = "";
@@ -33,9 +34,10 @@ const storeClient = (client: number, rank: number, codec: string): Promise<Updat
   const encoded = codecOf(codec).encode(layout, (name) => valuesOf(name, client, rank));
   return store(`${codec}-${client}`, encoded, layout, codec);
 };
+const chunksOf = (update: UpdateFile): FileChunks => FileChunks.all(sharedChunks([update]))[0]!;
 const firstOf = (reader: UpdateReader, update: UpdateFile, name: string): [number | undefined, number, unknown] => {
   let result: [number | undefined, number, unknown] | undefined;
-  reader.visit(update, (view) => {
+  reader.visit(update, chunksOf(update), (view) => {
     const values = view.tensor(name);
     result = [values[0], values.length, view.shape(name)];
   });
@@ -72,7 +74,7 @@ test("a tensor that the client does not hold has no shape and is refused by upda
   const reader = new UpdateReader();
   const update = await storeClient(1, 2, "int8");
 
-  reader.visit(update, (view) => {
+  reader.visit(update, chunksOf(update), (view) => {
     expect(view.shape("c")).toBeUndefined();
     expect(view.shape("a.scale")).toBeUndefined();
     expect(() => view.tensor("c")).toThrow(
@@ -93,7 +95,7 @@ test.each<
   change(state);
   const update = await store(`bad-${code}`, toStateDict(state), layoutOf(2), "f32");
 
-  expect(() => new UpdateReader().visit(update, () => undefined)).toThrow(
+  expect(() => new UpdateReader().visit(update, chunksOf(update), () => undefined)).toThrow(
     expect.objectContaining({ code, details: { updateId: update.id, tensor } }),
   );
 });

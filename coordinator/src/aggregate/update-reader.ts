@@ -1,10 +1,7 @@
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import type { UpdateView } from "@fedlora/aggregators";
 import {
   assertUpdateLayout,
-  BlobHasher,
   FedLoraError,
-  chunkBytes,
   codecOf,
   itemSize,
   layoutsEqual,
@@ -14,8 +11,9 @@ import {
   safetensorsPrefixBytes,
 } from "@fedlora/core";
 import type { SafetensorsHeader, TensorLayout, TensorReader, UpdateDecoder } from "@fedlora/core";
-import { nodeSha256 } from "@fedlora/core/node";
-import type { BlobFile, UpdateFile } from "./aggregation.js";
+import type { UpdateFile } from "./aggregation.js";
+import { ChunkReader } from "./chunk-reader.js";
+import type { FileChunks } from "./file-chunks.js";
 
 /** Distinct headers kept; updates of one plan share theirs, so one is the rule. */
 const maxHeaders = 8;
@@ -40,6 +38,7 @@ interface Form {
 }
 
 interface OpenedUpdate {
+  readonly header: SafetensorsHeader;
   readonly form: Form;
   readonly decoded: TensorReader;
 }
@@ -47,15 +46,15 @@ interface OpenedUpdate {
 /**
  * Reads stored updates tensor by tensor, one file open at a time, through the same buffers: memory depends on the largest
  * tensor and on what a decoder keeps to find its way, and nothing but small objects is left to the garbage collector.
+ * What it reads first of all threads it hashes: see `ChunkReader`.
  */
 export class UpdateReader {
   readonly #forms: Form[] = [];
   readonly #headers: KnownHeader[] = [];
+  readonly #chunks = new ChunkReader();
   /** By update id: finding one's way in an encoded update may take a reading of all of it. */
   readonly #opened = new Map<string, OpenedUpdate>();
-  #buffer = new Uint8Array(0);
-  #headerBuffer = new Uint8Array(4096);
-  #current: { readonly fd: number; readonly update: UpdateFile; readonly header: SafetensorsHeader } | undefined;
+  #current: { readonly update: UpdateFile; readonly header: SafetensorsHeader } | undefined;
 
   /**
    * Opens an update for one visit.
@@ -63,12 +62,10 @@ export class UpdateReader {
    * @throws FedLoraError `blob-not-found`, `safetensors-invalid`, `update-tensor-missing`, `update-tensor-unexpected`,
    *   `update-dtype`, `update-shape`, `tensor-invalid`, and from the view `update-tensor-missing`, `tensor-invalid`
    */
-  visit(update: UpdateFile, visit: (view: UpdateView) => void): void {
-    const fd = openBlob(update);
+  visit(update: UpdateFile, chunks: FileChunks, visit: (view: UpdateView) => void): void {
+    this.#chunks.open(update, chunks);
     try {
-      const header = this.#header(fd, update);
-      this.#current = { fd, update, header };
-      const { form, decoded } = this.#open(update, header);
+      const { form, decoded } = this.#open(update, chunks);
       const tensor = (name: string): Float32Array => {
         if (form.shapes.has(name)) return decoded(name);
         throw new FedLoraError("update-tensor-missing", `update "${update.id}" has no tensor "${name}"`, {
@@ -80,8 +77,17 @@ export class UpdateReader {
       visit({ id, clientId, weight, numExamples, numSteps, staleness, receivedLoss, shape, tensor });
     } finally {
       this.#current = undefined;
-      closeSync(fd);
+      this.#chunks.close();
     }
+  }
+
+  /**
+   * Reads what no thread has read of a file, and compares all of it with its id.
+   *
+   * @throws FedLoraError `blob-not-found`, `blob-hash-mismatch`
+   */
+  verify(update: UpdateFile, chunks: FileChunks): void {
+    this.#chunks.verify(update, chunks);
   }
 
   #form({ codec, layout }: UpdateFile): Form {
@@ -102,12 +108,14 @@ export class UpdateReader {
     return form;
   }
 
-  #open(update: UpdateFile, header: SafetensorsHeader): OpenedUpdate {
+  #open(update: UpdateFile, chunks: FileChunks): OpenedUpdate {
     const known = this.#opened.get(update.id);
+    const header = known?.header ?? this.#header(chunks.size ?? 0);
+    this.#current = { update, header };
     if (known !== undefined) return known;
     const form = this.#form(update);
     assertHeader(header, form, update);
-    const opened = { form, decoded: openNow(form.decoder.open(this.#read)) };
+    const opened = { header, form, decoded: openNow(form.decoder.open(this.#read)) };
     this.#opened.set(update.id, opened);
     return opened;
   }
@@ -119,22 +127,13 @@ export class UpdateReader {
       throw new FedLoraError("internal", `tensor "${name}" was read outside a visit`);
     }
     const size = itemSize[entry.dtype];
-    const length = (end - start) * size;
-    if (this.#buffer.byteLength < length) this.#buffer = new Uint8Array(length);
-    const bytes = this.#buffer.subarray(0, length);
-    readExactly(this.#current.fd, bytes, entry.offset + start * size, this.#current.update);
-    return bytes;
+    return this.#chunks.read(entry.offset + start * size, entry.offset + end * size);
   };
 
   /** The files of a round have the same header; parsing it costs more than reading a module's tensors. */
-  #header(fd: number, update: UpdateFile): SafetensorsHeader {
-    const { size } = fstatSync(fd);
-    const prefix = this.#headerBuffer.subarray(0, Math.min(size, safetensorsPrefixBytes));
-    readExactly(fd, prefix, 0, update);
-    const length = safetensorsPrefixBytes + readHeaderLength(prefix, size);
-    if (length > this.#headerBuffer.byteLength) this.#headerBuffer = new Uint8Array(length);
-    const bytes = this.#headerBuffer.subarray(0, length);
-    readExactly(fd, bytes, 0, update);
+  #header(size: number): SafetensorsHeader {
+    const prefix = this.#chunks.read(0, Math.min(size, safetensorsPrefixBytes));
+    const bytes = this.#chunks.read(0, safetensorsPrefixBytes + readHeaderLength(prefix, size));
     const known = this.#headers.find((other) => other.size === size && Buffer.compare(other.bytes, bytes) === 0);
     if (known !== undefined) return known.header;
     const header = parseSafetensorsHeader(bytes, size);
@@ -154,52 +153,4 @@ function assertHeader(header: SafetensorsHeader, form: Form, { id }: UpdateFile)
     throw new FedLoraError(code, `"${id}": ${message}`, { details: { ...details, updateId: id }, cause: thrown });
   }
   form.header = header;
-}
-
-/** Shared by all readings: `verifyBlob` is synchronous. */
-const chunk = new Uint8Array(chunkBytes);
-
-/**
- * Reads a stored blob once and compares it with its id. Done for every file before any is folded: what is folded was
- * stored, byte for byte, and the second reading usually comes from the page cache.
- *
- * @throws FedLoraError `blob-not-found`, `blob-hash-mismatch`
- */
-export function verifyBlob(blob: BlobFile & Partial<Pick<UpdateFile, "id">>): void {
-  const fd = openBlob(blob);
-  try {
-    const hasher = new BlobHasher(nodeSha256);
-    for (let at = 0, count = -1; count !== 0; at += count) {
-      count = readSync(fd, chunk, 0, chunk.byteLength, at);
-      hasher.update(chunk.subarray(0, count));
-    }
-    const { id } = hasher.finish();
-    if (id === blob.blobId) return;
-    const updateId = blob.id === undefined ? {} : { updateId: blob.id };
-    throw new FedLoraError("blob-hash-mismatch", `stored blob "${blob.path}" hashes to ${id}, not to ${blob.blobId}`, {
-      details: { blobId: blob.blobId, ...updateId },
-    });
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function openBlob({ path, blobId }: BlobFile): number {
-  try {
-    return openSync(path, "r");
-  } catch (cause) {
-    throw new FedLoraError("blob-not-found", `stored blob "${path}" cannot be opened`, { details: { blobId }, cause });
-  }
-}
-
-function readExactly(fd: number, bytes: Uint8Array, offset: number, { blobId, path }: BlobFile): void {
-  for (let at = 0; at < bytes.byteLength;) {
-    const count = readSync(fd, bytes, at, bytes.byteLength - at, offset + at);
-    if (count === 0) {
-      throw new FedLoraError("blob-hash-mismatch", `stored blob "${path}" ends at byte ${offset + at}`, {
-        details: { blobId },
-      });
-    }
-    at += count;
-  }
 }

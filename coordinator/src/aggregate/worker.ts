@@ -1,13 +1,9 @@
 import { parentPort, resourceLimits } from "node:worker_threads";
-import { elementCount } from "@fedlora/core";
 import type { AggregationJob, AggregationOutcome } from "./aggregation.js";
 import { aggregateInThreads, aggregateRound } from "./aggregate-round.js";
 import { Team } from "./team.js";
 import { toErrorValue } from "./worker-messages.js";
 import type { WorkerAnswer, WorkerRequest } from "./worker-messages.js";
-
-/** Values of all updates below which sharing the work costs more than it saves. */
-const leastValues = 2 ** 22;
 
 let team: Team | undefined;
 
@@ -16,7 +12,7 @@ parentPort?.on("message", (request: WorkerRequest) => void work(request));
 
 async function work({ job, threads }: WorkerRequest): Promise<void> {
   try {
-    const outcome = threads > 1 && valuesOf(job) >= leastValues ? await inTeam(job, threads) : aggregateRound(job);
+    const outcome = threads > 1 ? await inTeam(job, threads) : aggregateRound(job);
     const transfer = outcome.kind === "adapter" ? [outcome.global.buffer as ArrayBuffer] : [];
     answer({ kind: "outcome", outcome }, transfer);
   } catch (thrown) {
@@ -34,13 +30,6 @@ async function inTeam(job: AggregationJob, threads: number): Promise<Aggregation
     team = undefined;
     throw thrown;
   }
-}
-
-function valuesOf({ updates }: AggregationJob): number {
-  return updates.reduce(
-    (sum, { layout }) => sum + layout.reduce((values, { shape }) => values + elementCount(shape), 0),
-    0,
-  );
 }
 
 function answer(message: WorkerAnswer, transfer: ArrayBuffer[]): void {
