@@ -15,6 +15,7 @@ import { describeMethod } from "./testing/method-contract.js";
 import { fairStep, meanByProductNorms, meanOfOwners } from "./testing/oracles.js";
 import { productCases } from "./testing/product-cases.js";
 import { robustCases } from "./testing/robust-cases.js";
+import { wrapperCases } from "./testing/wrapper-cases.js";
 
 const adapter = { rank: 2, targetModules: ["query"] };
 const fewerModules = "a client may hold fewer modules, and then sends none of their tensors";
@@ -102,6 +103,7 @@ const cases: readonly MethodCase[] = [
   },
   ...productCases,
   ...robustCases,
+  ...wrapperCases,
 ];
 
 for (const row of cases) describeMethod(row);

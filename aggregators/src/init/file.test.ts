@@ -2,6 +2,7 @@ import { adapterKeys, adapterSchema, baseDeltaKeys, canonicalLayout, fromFloat32
 import type { StateDict, TensorLayout } from "@fedlora/core";
 import { expect, test } from "vitest";
 import type { MethodRun } from "../method.js";
+import { deltaOf, denseState, norm, plus, productOf, times } from "../testing/dense.js";
 import { MemorySink, stateOf, testSpec } from "../testing/memory.js";
 import { initialisationOf } from "./initialisation-of.js";
 
@@ -36,6 +37,18 @@ test("what is subtracted from the base is the scaled product of the start, so th
   expect([...toFloat32(written.get(keys.a)!)]).toEqual([1, 2, 3, 4, 5, 6]);
   expect([...toFloat32(written.get(keys.b)!)].map((x) => x / -1.5)).toEqual([1, 0, 0, 1, 2, 2, 3, 1].map((x) => x + 0));
   expect(Object.keys(initialisationOf(runOf(false)))).not.toContain("writeBaseDelta");
+});
+
+test("G39: the start and what was subtracted are together the original base, as PEFT's export of rank 2 r has them", () => {
+  const sink = new MemorySink();
+  const initialisation = initialisationOf(runOf(true));
+  const adapter = denseState(initialisation.start(new Map(), given));
+  initialisation.writeBaseDelta!(given, sink);
+
+  // [B0, -B0] [A0; A0], the adapter as it was exported before any training.
+  const stacked = plus(times(1.5, productOf(adapter, "m")!), deltaOf(denseState(sink.tensors()), "m")!);
+  expect(norm(stacked)).toBe(0);
+  expect(norm(productOf(adapter, "m")!)).toBeGreaterThan(1);
 });
 
 test("a file of another layout, or with a value that is not finite, is refused by the tensor's name", () => {

@@ -48,7 +48,7 @@ test("A is neither trained nor sent after the first time, and its blob does not 
   expect(blobs[1]).toEqual(blobs[0]);
 });
 
-test("modules of one shape have an A of their own, by name, and another seed gives others", () => {
+test("G16: modules of one shape have an A of their own, by name, and another seed gives others", () => {
   const module = (name: string): ResolvedModule => {
     return { name, layer: 0, dIn: 6, dOut: 6, rank: 2, alpha: 4, scaling: 2 };
   };

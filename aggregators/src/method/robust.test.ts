@@ -106,7 +106,7 @@ describe.each(rules)("%s", (_, definition, options) => {
   });
 });
 
-describe("golden values of one-element products", () => {
+describe("G32: golden values of one-element products", () => {
   const scalar = oneModule(1, 1, 1);
   const five = [0, 0.1, 0.25, 0.3, 10].map((b) => ({ a: [0], b: [b] }));
   const result = (

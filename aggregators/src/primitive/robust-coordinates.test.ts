@@ -8,7 +8,7 @@ const of = (rule: (values: Float64Array) => number, values: readonly number[]): 
 const finite = fc.double({ min: -1e6, max: 1e6, noNaN: true });
 
 describe("rules on one coordinate", () => {
-  test("give the golden values", () => {
+  test("G32: give the golden values", () => {
     expect(of(trimmedMean(0.2), sample)).toBeCloseTo(0.2166666667, 9);
     expect(of(coordinateMedian, sample)).toBe(0.25);
     expect(of(trimmedMean(0), sample)).toBeCloseTo(10.65 / 5, 12);

@@ -42,11 +42,11 @@ describe("Krum", () => {
   const geometry = geometryOf(golden);
   const scores = krumScores(geometry, pointsOf(golden), 1);
 
-  test("scores by the squared distances to the nearest others, itself left out", () => {
+  test("G32: scores by the squared distances to the nearest others, itself left out", () => {
     [0.0725, 0.0325, 0.025, 0.0425, 189.1525].forEach((score, k) => expect(scores[k]).toBeCloseTo(score, 9));
   });
 
-  test("picks the smallest score, Multi-Krum the mean of several", () => {
+  test("G32: picks the smallest score, Multi-Krum the mean of several", () => {
     expect(smallest(pointsOf(golden), scores, 1)).toEqual([3]);
     const three = smallest(pointsOf(golden), scores, 3);
     expect(combined(golden, meanShares(geometry, three))[0]).toBeCloseTo(0.2166666667, 9);
@@ -94,7 +94,7 @@ describe("Krum", () => {
 });
 
 describe("clipping", () => {
-  test("has the golden values; a vector of zeros stays", () => {
+  test("G33: has the golden values; a vector of zeros stays", () => {
     const shares = boundedShares(gramOf([[3, 4]]), Float64Array.of(0, 1), 1);
     combined([[3, 4]], shares).forEach((value, i) => expect(value).toBeCloseTo([0.6, 0.8][i]!, 12));
     expect([...shares]).toEqual([0.8, 0.2]);

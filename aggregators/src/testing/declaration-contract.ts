@@ -1,6 +1,7 @@
 import { canonicalLayout, codecFamilies, codecOf, elementCount, itemSize, layoutOf } from "@fedlora/core";
 import type { RunSpecInput, TensorLayout } from "@fedlora/core";
 import { describe, expect, test } from "vitest";
+import { filled } from "./round-fixture.js";
 import type { RoundFixture } from "./round-fixture.js";
 
 /** One codec of every family that this build has. */
@@ -99,11 +100,12 @@ export function describeDeclaration(fixture: RoundFixture, title: string): void 
       },
     );
 
-    test("a fresh update counts in full, a stale one only where the method says so", () => {
+    test("G36: a fresh update counts in full, a stale one only where the method says so", () => {
       const rule = method.intake(fixture.instruct(), 0);
       expect(rule.staleWeight(0)).toBe(1);
       const stale = rule.staleWeight(1);
       expect(stale > 0 && stale <= 1).toBe(capabilities.toleratesStale);
+      if (capabilities.toleratesStale) expect(rule.staleWeight(3)).toBe(0.5);
     });
 
     test("state that stays on clients is declared, and is what the roles keep", () => {
@@ -114,12 +116,17 @@ export function describeDeclaration(fixture: RoundFixture, title: string): void 
       expect(declared?.scope === "run" ? declared.tensors.map(({ name }) => name) : []).toEqual(names);
     });
 
-    test("a bias that is measured is among the metrics", () => {
+    test("G13: a bias that is measured is among the metrics, and zero for clients that agree", () => {
       if (method.bias.kind !== "measured") return;
       const count = Math.max(2, fixture.minUpdates);
-      const list = Array.from({ length: count }, (_, k) => fixture.even(`plan-${k}`, 1, 0));
-      const { metrics } = fixture.run(zeros, list);
-      expect(metrics[method.bias.metric]).toBe(0);
+      for (const [start, change, allowed] of [
+        [0, 0, 0],
+        [0.25, 0.5, 1e-6],
+      ] as const) {
+        const list = Array.from({ length: count }, (_, k) => fixture.even(`plan-${k}`, 1 + k, change));
+        const { metrics } = fixture.run(filled(layout, start), list);
+        expect(metrics[method.bias.metric]).toBeLessThanOrEqual(allowed);
+      }
     });
 
     test("what it exports is plain LoRA; a method of personal models alone has nothing to export", () => {

@@ -51,6 +51,8 @@ export type ExceptableProperty =
   | "server-step"
   /** The bytes down are those of the downloaded roles. */
   | "download-bytes"
+  /** Where the declaration says that a sum is enough, the sum of the updates gives the same. */
+  | "sums"
   /** An update that lacks a module's factor is refused, as one that lacks a part of a head always is. */
   | "missing-factor";
 

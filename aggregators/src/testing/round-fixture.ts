@@ -18,7 +18,7 @@ import type { InMemoryOptions } from "./memory.js";
 import { contractLayouts, contractScalings } from "./method-case.js";
 import type { MethodCase, OracleRound } from "./method-case.js";
 
-/** One client of a drawn round. `values` are as many as the adapter has; a client with smaller tensors uses the first. */
+/** One client of a drawn round. `values` are as many as the adapter or an update has; a client with less uses the first. */
 export interface SampleClient {
   readonly id: string;
   readonly weight: number;
@@ -121,7 +121,7 @@ export class RoundFixture {
 
   /** A full-rank client of this id whose values are all the same. */
   even(id: string, weight: number, value: number): SampleClient {
-    const values = new Float32Array(total(this.layout)).fill(value);
+    const values = new Float32Array(this.#count).fill(value);
     return { id, weight, ranks: undefined, values, receivedLoss: 1 };
   }
 
@@ -181,7 +181,8 @@ export class RoundFixture {
   /** The adapter that a full-rank client holds after training. */
   ownAdapter(global: StateDict, client: SampleClient): StateDict {
     const { updateForm } = this.instruct();
-    const changed = [...this.tensorsOf(client)].map(([name, { shape, bytes, dtype }]) => {
+    const sent = [...this.tensorsOf(client)].filter(([name]) => global.has(name));
+    const changed = sent.map(([name, { shape, bytes, dtype }]) => {
       const values = toFloat32({ shape, bytes, dtype });
       const from = toFloat32(global.get(name)!);
       // A change of zero leaves -0 what it is.
@@ -210,8 +211,13 @@ export class RoundFixture {
     return codecOf(codec).encodedLayout(layout);
   }
 
+  /** Values of the adapter, or of an update where that holds more (control variates). */
+  get #count(): number {
+    return Math.max(total(this.layout), total(this.uploaded()));
+  }
+
   #values(element: fc.Arbitrary<number>): fc.Arbitrary<Float32Array> {
-    const count = total(this.layout);
+    const count = this.#count;
     return fc.array(element, { minLength: count, maxLength: count }).map((values) => Float32Array.from(values));
   }
 }

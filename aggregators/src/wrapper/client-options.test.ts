@@ -30,7 +30,7 @@ const adapterOf = (result: AggregationResult): Extract<AggregationResult, { kind
 };
 
 describe("FedProx", () => {
-  test("is one more directive; without mu nothing changes", () => {
+  test("G28: is one more directive; without mu nothing changes", () => {
     const plain = instruct(compile(sgd));
     const { directives, ...rest } = instruct(compile({ ...sgd, proximalMu: 0.01 }));
 

@@ -11,7 +11,7 @@ import {
   toFloat32,
   toStateDict,
 } from "@fedlora/core";
-import type { StateDict, Tensor, TensorLayout, TensorRole } from "@fedlora/core";
+import type { ClientId, StateDict, Tensor, TensorLayout, TensorRole } from "@fedlora/core";
 import type {
   Aggregation,
   ClientInstruction,
@@ -49,7 +49,7 @@ export function withControlVariates(method: Method, run: MethodRun): Method {
   return {
     ...inside,
     prepare: (phase, state, client) => withControlRoles(inside.prepare(phase, state, client)),
-    clientState: () => withControlState(method.clientState(), run.adapterLayout),
+    clientState: () => withControlState(method),
     projectFor(instruction, global, state) {
       const roles = instruction.roles.filter(({ spec }) => !isControlTensor(spec.name));
       const controls = instruction.roles.filter(({ spec, downloaded }) => downloaded && isControlTensor(spec.name));
@@ -94,11 +94,15 @@ function withControlRoles(instruction: ClientInstruction): ClientInstruction {
   };
 }
 
-function withControlState(
-  declared: ClientStateDeclaration | undefined,
-  layout: TensorLayout,
-): ClientStateDeclaration | undefined {
-  const controls = layout.map((spec) => ({ ...spec, name: clientControlName(spec.name) }));
+/** Adds a control of every tensor that a client of full rank trains and sends. */
+function withControlState(method: Method): ClientStateDeclaration {
+  const declared = method.clientState();
+  const client = { clientId: "" as ClientId, maxRank: undefined, ranks: undefined, directives: [], codecs: [] };
+  const state = method.initialState();
+  const { roles } = withControlRoles(method.prepare(method.phase(state, 1), state, client));
+  const controls = roles
+    .filter(({ spec, keep }) => isControlTensor(spec.name) && keep === "run")
+    .map(({ spec }) => spec);
   if (declared === undefined) {
     return { tensors: controls, scope: "run", whenLost: "start-from-init", newcomers: "none" };
   }

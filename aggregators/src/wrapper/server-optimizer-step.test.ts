@@ -25,12 +25,12 @@ describe("a server optimizer", () => {
     [{ ...adam, kind: "fedyogi", learningRate: 0.01 }, 0.9909090909],
     [{ kind: "fedadagrad", learningRate: 0.1, beta1: 0, tau: 1e-3 }, 0.900990099],
     [{ kind: "fedavgm", learningRate: 1, momentum: 0.9 }, 0.9],
-  ])("takes the first step that the formulas give: %j", (spec, expected) => {
+  ])("G30, G31: takes the first step that the formulas give: %j", (spec, expected) => {
     expect(Math.abs(firstStep(spec, Float64Array).x - expected)).toBeLessThan(1e-9);
     expect(Math.abs(firstStep(spec, Float32Array).x - expected)).toBeLessThan(1e-6);
   });
 
-  test("keeps Yogi's second moment", () => {
+  test("G31: keeps Yogi's second moment", () => {
     expect(firstStep({ ...adam, kind: "fedyogi" }, Float64Array).v).toBeCloseTo(1e-4, 12);
   });
 

@@ -50,7 +50,7 @@ describe("SCAFFOLD on a client", () => {
     close(toFloat32(controls.get(clientControlName(name))!), row.new);
   });
 
-  test("after one step from 1 to 0.9 at rate 0.1 holds a gradient of 1", () => {
+  test("G35: after one step from 1 to 0.9 at rate 0.1 holds a gradient of 1", () => {
     const trained = toStateDict([[name, tensor([0.9])]]);
 
     const controls = newControls(trained, startOf([1], [0], [0]), 1, { [name]: 0.1 });

@@ -185,7 +185,7 @@ test("a rank penalty changes both factors, a weight of zero nothing", async () =
   expect(changed.some(([name]) => name.endsWith(".lora_A.weight"))).toBe(true);
 });
 
-test("FedProx without a pull is plain training", async () => {
+test("G28: FedProx without a pull is plain training", async () => {
   const weak = await train(request(sgd, [{ kind: "proximal", version: 1, mu: 1e-30 }]));
 
   expect(weak.trained).toEqual((await train(request(sgd, []))).trained);

@@ -30,7 +30,7 @@ async function changeOf(federation: ClockedFederation, name: string, plan: Round
 }
 
 describe("a buffered run", () => {
-  test("ends a round with its buffer, and takes a late update at 1 / sqrt(1 + staleness) in the next", async () => {
+  test("G36: ends a round with its buffer, and takes a late update at 1 / sqrt(1 + staleness) in the next", async () => {
     const federation = await new ClockedFederation().start(["ann", "bob", "cyd"], buffered);
     const [ann, bob, cyd] = await federation.plans("ann", "bob", "cyd");
     await federation.client("ann").work(ann!);
@@ -51,6 +51,28 @@ describe("a buffered run", () => {
     after.forEach((value, i) => {
       expect(value).toBeCloseTo(before[i]! + (stale[i]! * Math.SQRT1_2 + fresh[i]!) / 2, 5);
     });
+  });
+
+  test("G36: with nothing stale and a buffer of the cohort's size gives the synchronous mean, bit by bit", async () => {
+    const adapters = async (policy: RunSpecInput["policy"]): Promise<Float32Array> => {
+      const changes = {
+        ...buffered,
+        rounds: 1,
+        cohort: { size: 2 },
+        policy,
+        weighting: { kind: "by-examples" },
+      } as const;
+      const federation = await new ClockedFederation().start(["ann", "robert"], changes);
+      const plans = await federation.plans("ann", "robert");
+      await federation.client("ann").work(plans[0]!);
+      await federation.client("robert").work(plans[1]!);
+      await federation.detail();
+      return adapterOf(federation, 1);
+    };
+    const synchronous = await adapters({ kind: "synchronous" });
+
+    expect(await adapters({ kind: "buffered", bufferSize: 2, maxStaleness: 2 })).toEqual(synchronous);
+    expect(Math.hypot(...synchronous)).toBeGreaterThan(0.1);
   });
 
   test("keeps an update that comes between two rounds for the next one", async () => {

@@ -56,7 +56,7 @@ function slotOf(values: Record<string, Tensor>, options: Partial<SlotSpec> = {})
 const plainSgd = { kind: "sgd", momentum: 0, beta1: 0, beta2: 0, epsilon: 1, weightDecay: 0 } as const;
 const noClip = { maxGradNorm: undefined, proximalMu: undefined };
 
-test.each(Object.keys(golden.cases))("ten steps equal PyTorch's AdamW: %s", (name) => {
+test.each(Object.keys(golden.cases))("G28: ten steps equal PyTorch's AdamW, with and without a proximal pull: %s", (name) => {
   const { weightDecay, maxGradNorm, mu, start, steps, moments } = golden.cases[name]!;
   const names = Object.keys(golden.shapes);
   const { beta1, beta2, epsilon } = golden;

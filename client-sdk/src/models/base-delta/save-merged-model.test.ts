@@ -160,7 +160,7 @@ describe("the folder", () => {
     expect((await readdir(target)).sort()).toEqual(["config.json", "model.safetensors", "tokenizer.json"]);
   });
 
-  test("takes the adapter's scaling and B A as PEFT means them", async () => {
+  test("G39: takes the adapter's scaling and B A as PEFT means them", async () => {
     const { target } = await merge("llama", { deltas: () => Promise.resolve([]) });
     const name = "model.layers.0.mlp.down_proj"; // [16, 20]: a transposed product would not even fit
     const after = toFloat32((await weightsOf(target)).get(`${name}.weight`)!);
