@@ -1,4 +1,4 @@
-import { adapterLayout, moduleOfTensor, resolveAdapter, tensorKindOf } from "@fedlora/core";
+import { adapterLayout, FedLoraError, moduleOfTensor, resolveAdapter, tensorKindOf } from "@fedlora/core";
 import type { ClientId, ModelManifest, ResolvedAdapter, RunSpec, TensorKind } from "@fedlora/core";
 import { compileMethod } from "../compile-method.js";
 import type { ClientInstruction, MethodDefinition } from "../method.js";
@@ -37,19 +37,28 @@ export function resolveFor(
   return { ...adapter, variant: spec.adapter.variant };
 }
 
-/** Two rounds of training: methods that alternate send another factor in the second. */
+/**
+ * Two rounds of training: methods that alternate send another factor in the second. Undefined where the method does not
+ * allow what the spec asks for, such as its privacy.
+ */
 export function instructionsOf(
   definition: MethodDefinition,
   spec: RunSpec,
   adapter: ResolvedAdapter,
-): readonly ClientInstruction[] {
+): readonly ClientInstruction[] | undefined {
   const scalings = Object.fromEntries(adapter.modules.map((module) => [module.name, module.scaling]));
-  const bare = { ...spec, adapter: { ...spec.adapter, init: { kind: "seeded" } as const } };
-  const run = { spec: bare, adapterLayout: adapterLayout(adapter), scalings };
-  const method = compileMethod(run, createMethodRegistry([definition]));
-  const client = { clientId: "" as ClientId, maxRank: undefined, ranks: undefined, directives: [], codecs: [] };
-  const state = method.initialState();
-  return [1, 2].map((round) => method.prepare(method.phase(state, round), state, client));
+  // Rounds that make the adapter train nothing.
+  const trained = { ...spec, adapter: { ...spec.adapter, init: { kind: "seeded" } as const } };
+  try {
+    const run = { spec: trained, adapterLayout: adapterLayout(adapter), scalings };
+    const method = compileMethod(run, createMethodRegistry([definition]));
+    const client = { clientId: "" as ClientId, maxRank: undefined, ranks: undefined, directives: [], codecs: [] };
+    const state = method.initialState();
+    return [1, 2].map((round) => method.prepare(method.phase(state, round), state, client));
+  } catch (error) {
+    if (error instanceof FedLoraError && error.code === "spec-combination-refused") return undefined;
+    throw error;
+  }
 }
 
 /** Kinds of tensors that travel, by module. */

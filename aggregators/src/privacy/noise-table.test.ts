@@ -20,7 +20,7 @@ function specOf(more: Partial<RunSpecInput> = {}): RunSpec {
 }
 
 const tableOf = (spec: RunSpec, more: Partial<NoiseTableRequest> = {}): NoiseTable =>
-  noiseTable({ spec, mode: "example", model, noise, ...more });
+  noiseTable({ spec, model, noise, ...more });
 const row = ({ rows }: NoiseTable, method: string) => rows.find((one) => one.method === method)!;
 
 describe("12 modules of 384 x 384 at rank 8, scaling 2, noise 0.01 on each of 4 clients' values", () => {
@@ -80,11 +80,16 @@ test("a personal method is not put in the place of a global one, but counts amon
 });
 
 test("methods without a closed form, or that do not allow the privacy, have no row", () => {
-  const names = (mode: NoiseTableRequest["mode"]): string[] =>
-    tableOf(specOf(), { mode }).rows.map((one) => one.method);
-  for (const name of ["lora-fair", "krum", "flexlora"]) expect(names("example")).not.toContain(name);
-  expect(names("example")).toContain("fedex-lora");
-  expect(names("client")).not.toContain("fedex-lora");
+  const budget = { epsilon: 8, delta: 1e-5, clipNorm: 1 };
+  const names = (privacy: RunSpecInput["privacy"]): string[] =>
+    tableOf(specOf({ privacy, training: { localSteps: 5 } })).rows.map((one) => one.method);
+  const example = names({ mode: "example", ...budget, minExamples: 100 });
+  for (const name of ["lora-fair", "krum", "flexlora"]) expect(example).not.toContain(name);
+  expect(example).toContain("fedex-lora");
+  expect(names({ mode: "local", ...budget })).toContain("fedex-lora");
+  const client = names({ mode: "client", ...budget, population: 40 });
+  expect(client).not.toContain("fedex-lora");
+  expect(client).toContain("fedavg");
   expect(tableOf(specOf({ method: { name: "lora-fair" } })).chosen).toBeUndefined();
 });
 

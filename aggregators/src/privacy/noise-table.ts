@@ -1,5 +1,5 @@
 import { codecOf } from "@fedlora/core";
-import type { ModelManifest, PlanPrivacy, ResolvedAdapter, RunSpec, StateDict, TensorKind } from "@fedlora/core";
+import type { ModelManifest, ResolvedAdapter, RunSpec, StateDict, TensorKind } from "@fedlora/core";
 import { builtinMethods } from "../builtin.js";
 import type { MethodCapabilities, MethodDefinition } from "../method.js";
 import type { EntryNoise } from "./entry-noise.js";
@@ -35,7 +35,6 @@ export interface NoiseTable {
 
 export interface NoiseTableRequest {
   readonly spec: RunSpec;
-  readonly mode: PlanPrivacy["mode"];
   readonly model: Pick<ModelManifest, "modules" | "heads">;
   readonly noise: EntryNoise;
   /** Of the run, to take the norms of its factors; absent: the expected ones of a fresh adapter. */
@@ -69,11 +68,12 @@ function averageOf({ noise, exact, sees }: MethodCapabilities): "factors" | "pro
 function noiseRow(definition: MethodDefinition, request: NoiseTableRequest): NoiseRow | undefined {
   const { capabilities, name } = definition;
   const averages = averageOf(capabilities);
-  if (averages === undefined || !isPrivate(capabilities, request.mode)) return undefined;
+  if (averages === undefined) return undefined;
   const spec = specFor(definition, request.spec);
   const adapter = resolveFor(spec, request.model);
   if (adapter === undefined) return undefined;
   const rounds = instructionsOf(definition, spec, adapter);
+  if (rounds === undefined) return undefined;
   const isSparse = rounds.some(({ codec }) => codecOf(codec ?? spec.codec).family === "topk");
   if (isSparse) return undefined;
   const fresh = (module: Module): FactorNorms =>
@@ -113,11 +113,6 @@ function termsOf(
 ): NoiseTerms {
   const none = new Set<TensorKind>();
   return addTerms(modules.map((one) => moduleNoise(one, variant, kinds.get(one.name) ?? none, normsOf(one))));
-}
-
-/** What is noised on its way to the coordinator is protected by what comes after it; only sums ask for a unit. */
-function isPrivate({ privacyUnits }: MethodCapabilities, mode: PlanPrivacy["mode"]): boolean {
-  return mode === "local" ? privacyUnits.length > 0 : privacyUnits.includes(mode);
 }
 
 /** The noise of a latent adapter of rank r is that of one value times r, for any r. */
