@@ -79,5 +79,6 @@ export type { BaseDeltaReader } from "./primitive/join-deltas.js";
 export { factoredProductSvd } from "./linalg/factored-product-svd.js";
 export type { TruncatedSvd } from "./linalg/factored-product-svd.js";
 export { HouseholderQr } from "./linalg/householder-qr.js";
+export { ridgeSolve } from "./linalg/ridge-solve.js";
 export { smallSvd } from "./linalg/small-svd.js";
 export type { Svd } from "./linalg/small-svd.js";

@@ -43,6 +43,10 @@ export type {
 // --- administration
 export { AdminClient } from "./admin/admin-client.js";
 export type { AdminClientOptions } from "./admin/admin-client.js";
+// --- privacy
+export { privatizeUpdate } from "./privacy/clip-update.js";
+export { seededSecrets, systemSecrets } from "./privacy/secrets.js";
+export type { SecretSource } from "./privacy/secrets.js";
 export type { EngineName, EngineOptions } from "./engine/engine.js";
 export { compileRun } from "./train/compile-run.js";
 // --- export
