@@ -118,3 +118,5 @@ export type { RdpOptions } from "./privacy/rdp-accountant.js";
 export type { OrderGrid } from "./privacy/orders.js";
 export { epsilonFor, noiseMultiplierFor, stepsFor } from "./privacy/solve.js";
 export type { NoiseSearch, PrivacyTarget } from "./privacy/solve.js";
+export { createPldAccountant } from "./privacy/pld-accountant.js";
+export type { PldOptions } from "./privacy/pld-accountant.js";

@@ -2,7 +2,7 @@
 
 Run with mpmath and dp-accounting:
 
-    for part in normal divergences gaussian; do
+    for part in normal divergences gaussian pld; do
         python testdata/privacy/generate.py $part > testdata/privacy/$part.json
     done
 """
@@ -91,10 +91,51 @@ def gaussian_rows():
     ]
 
 
+def pld_rows():
+    """Both estimates of dp-accounting, which hold the true epsilon between them."""
+    from dp_accounting.pld import common, privacy_loss_distribution
+
+    def epsilon(events, delta, step, pessimistic):
+        total = None
+        for q, sigma, count in events:
+            part = privacy_loss_distribution.from_gaussian_mechanism(
+                sigma,
+                value_discretization_interval=step,
+                sampling_prob=q,
+                pessimistic_estimate=pessimistic,
+                use_connect_dots=pessimistic,
+            ).self_compose(count)
+            total = part if total is None else total.compose(part)
+        return total.get_epsilon_for_delta(delta)
+
+    cases = [
+        ([(0.01, 0.7, 120)], 1e-5, 1e-4),
+        ([(0.01, 0.35, 120)], 1e-5, 1e-4),
+        ([(0.2, 0.5, 3)], 0.15594, 1e-4),
+        ([(0.001, 0.8, 100)], 1e-6, 2e-5),
+        ([(1e-4, 1, 10)], 1e-6, 4e-6),
+        ([(0.5, 3, 50)], 1e-7, 1e-4),
+        ([(0.999, 2, 100)], 1e-5, 1e-3),
+        ([(0.01, 1, 100000)], 1e-5, 1e-4),
+        ([(0.01, 1, 500), (0.02, 1.5, 200), (1, 20, 3)], 1e-5, 1e-4),
+        ([(0.3, 0.9, 2), (1e-3, 0.5, 30)], 1e-3, 1e-4),
+    ]
+    return [
+        {
+            "events": [{"samplingRate": q, "noiseMultiplier": sigma, "count": count} for q, sigma, count in events],
+            "delta": delta,
+            "optimistic": epsilon(events, delta, step, False),
+            "pessimistic": epsilon(events, delta, step, True),
+        }
+        for events, delta, step in cases
+    ]
+
+
 MPMATH = f"mpmath {importlib.metadata.version('mpmath')}, 50 digits"
 PARTS = {
     "normal": lambda: {"origin": MPMATH, **normal_rows()},
     "divergences": lambda: {"origin": f"{MPMATH}, integration", "rows": rdp_rows()},
     "gaussian": lambda: {"origin": f"{MPMATH}, bisection", "rows": gaussian_rows()},
+    "pld": lambda: {"origin": f"dp-accounting {importlib.metadata.version('dp-accounting')}", "rows": pld_rows()},
 }
 print(json.dumps(PARTS[sys.argv[1]]()))

@@ -1,8 +1,8 @@
 /**
  * The error function's complement and the normal distribution, to about 1e-15 of the value in both tails: privacy
  * accounting lives far out in them. Rational approximations: Cody, "Rational Chebyshev Approximations for the Error
- * Function", Math. Comp. 23 (1969), as in SPECFUN's CALERF (constants as the doubles nearest
- * to its). Checked against mpmath: testdata/privacy.
+ * Function", Math. Comp. 23 (1969), as in SPECFUN's CALERF, each constant the nearest double.
+ * Checked against mpmath: testdata/privacy.
  */
 
 /** x erf(x) / x^2 on [0, 0.46875], as polynomials in x^2, highest power first. */
