@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { ClientCapability, Method, MethodDefinition, MethodRun } from "../method.js";
 import { adapterGroups } from "../primitive/adapter-groups.js";
+import { biasClientsSchema } from "../primitive/factor-bias.js";
 import { meanAggregation } from "../primitive/mean-aggregation.js";
 import { deltaInstruction, rolesOf, shared } from "../primitive/method-parts.js";
 import { usualMethod } from "../primitive/usual-method.js";
@@ -25,6 +26,7 @@ const optionsSchema = z.strictObject({
     .max(16)
     .default([])
     .describe("Other densities for weaker devices: the first tier that a client's rank limit falls under; default []."),
+  biasClients: biasClientsSchema,
 });
 export type FlascOptions = z.output<typeof optionsSchema>;
 
@@ -37,6 +39,9 @@ export type FlascOptions = z.output<typeof optionsSchema>;
  * Every client lives in the same coordinates, so densities may differ by direction and by device. The masks are new in
  * every round; the paper's comparisons that freeze a mask after a dense first round, on the server or on the clients, are
  * not offered. Heads are inside the mask.
+ *
+ * `bias` is measured on the changes as they arrive, against the dense adapter: what averaging A and B apart misses. What
+ * the masks leave out of a client's model nobody but the client sees.
  *
  * Paper: Kuo et al., "Federated LoRA with Sparse Communication" (FLASC), 2024; the same content as CELLM (Raje 2024).
  * Privacy: the mean needs only sums, but each client's mask is its own, so secure sums need dense vectors.
@@ -67,8 +72,8 @@ export const flasc: MethodDefinition<FlascOptions> = {
   create: (options, run) => createFlasc(options, run),
 };
 
-function createFlasc({ download, upload, tiers }: FlascOptions, run: MethodRun): Method {
-  const { adapterLayout } = run;
+function createFlasc({ download, upload, tiers, biasClients }: FlascOptions, run: MethodRun): Method {
+  const { spec, adapterLayout } = run;
   const groups = adapterGroups(adapterLayout);
   const densitiesOf = ({ maxRank }: ClientCapability): { readonly download: number; readonly upload: number } =>
     tiers.find((tier) => maxRank !== undefined && maxRank <= tier.maxRank) ?? { download, upload };
@@ -81,8 +86,11 @@ function createFlasc({ download, upload, tiers }: FlascOptions, run: MethodRun):
         { codec: codecFor(densities.upload), downloadCodec: codecFor(densities.download), errorFeedback: false },
       );
     },
-    aggregate: (input) => meanAggregation(weightedMeanPass("mean", groups, input.global), input),
-    bias: { kind: "unmeasurable", why: "what arrives of a client's factors is not what its model was trained with" },
+    aggregate: (input) =>
+      meanAggregation(weightedMeanPass("mean", groups, input.global), input, {
+        bias: { groups, exactUpTo: biasClients, seed: spec.training.seed },
+      }),
+    bias: { kind: "measured", metric: "bias" },
   };
 }
 

@@ -2,9 +2,10 @@ import { moduleOfTensor, tensorKindOf } from "@fedlora/core";
 import type { TensorLayout } from "@fedlora/core";
 import { z } from "zod";
 import type { Aggregation, AggregationInput, Method, MethodDefinition, MethodRun, MethodRunState } from "../method.js";
-import type { ClientCapability } from "../method.js";
+import type { ClientCapability, UpdateView } from "../method.js";
 import { adapterGroups } from "../primitive/adapter-groups.js";
 import { refused } from "../primitive/collect-mean.js";
+import { biasClientsSchema } from "../primitive/factor-bias.js";
 import { meanAggregation } from "../primitive/mean-aggregation.js";
 import { deltaInstruction, everyCodec, rolesOf, scalingOf, shared } from "../primitive/method-parts.js";
 import { measureProducts } from "../primitive/measure-products.js";
@@ -34,6 +35,7 @@ const optionsSchema = z.strictObject({
     .max(1e6)
     .default(3)
     .describe("A client's norm counts at most this many times the round's median norm; 1 to 1000000, default 3."),
+  biasClients: biasClientsSchema,
 });
 export type HetLoraOptions = z.output<typeof optionsSchema>;
 
@@ -50,6 +52,9 @@ export type HetLoraOptions = z.output<typeof optionsSchema>;
  * Beyond the paper: a norm counts at most `maxNormRatio` times the round's median, so that no client buys weight by large
  * or noisy factors; a module is averaged over those that hold it; what no client's rank reaches keeps its value, since
  * zeros in both factors would never train again; and where all norms are zero the weights are equal.
+ *
+ * `bias` compares what is sent with sum_k w_k B_k A_k over the clients that hold a module, which ranks need not be equal
+ * for.
  *
  * Paper: Cho et al., "Heterogeneous LoRA for Federated Fine-tuning of On-Device Foundation Models" (HetLoRA), EMNLP 2024.
  * Privacy: the coordinator sees every update's norm; no secure sums.
@@ -92,10 +97,7 @@ function createHetLora(options: HetLoraOptions, run: MethodRun): Method {
         { directives },
       ),
     aggregate: (input) => measureThenAverage(options, run, input),
-    bias: {
-      kind: "unmeasurable",
-      why: "factors of different ranks are padded: there is no mean of equals to compare with",
-    },
+    bias: { kind: "measured", metric: "bias" },
   };
 }
 
@@ -114,10 +116,12 @@ function measureThenAverage(options: HetLoraOptions, run: MethodRun, input: Aggr
       for (const { clientId } of pruned) values[prunesOf(clientId)] = countOf(input.state, clientId) + 1;
       const factors = normFactors(clients, options.maxNormRatio);
       const totalWeight = clients.reduce((sum, { weight }) => sum + weight, 0);
-      const pass = paddedMeanPass("mean", groups, input.global, ({ id, weight }) => weight * (factors.get(id) ?? 0));
+      const weightOf = ({ id, weight }: UpdateView): number => weight * (factors.get(id) ?? 0);
+      const pass = paddedMeanPass("mean", groups, input.global, weightOf);
       const next = meanAggregation(pass, input, {
         state: { ...input.state, values },
         metrics: { contributors: clients.length, totalWeight, pruned: pruned.length },
+        bias: { groups, exactUpTo: options.biasClients, seed: run.spec.training.seed, weightOf },
       });
       return { kind: "continue", next };
     },

@@ -3,15 +3,16 @@ import { z } from "zod";
 import { addScaled, columnMatrix, dotAt, gram } from "../linalg/column-matrix.js";
 import type { ColumnMatrix } from "../linalg/column-matrix.js";
 import type {
-  AggregationInput,
   AggregationResult,
+  ContinuedAggregation,
   Method,
   MethodDefinition,
   MethodRun,
   SealedPasses,
 } from "../method.js";
 import { adapterGroups } from "../primitive/adapter-groups.js";
-import type { AdapterGroup } from "../primitive/adapter-groups.js";
+import { biasClientsSchema, withBias } from "../primitive/factor-bias.js";
+import type { BiasOptions } from "../primitive/factor-bias.js";
 import { deltaInstruction, everyCodec, rolesOf, shared } from "../primitive/method-parts.js";
 import { factorSizes, factorValues, productTermsPass, sideBySide, termA, termB } from "../primitive/product-terms.js";
 import type { FactorSpecs, FactorValues, ProductTerm } from "../primitive/product-terms.js";
@@ -27,6 +28,7 @@ const optionsSchema = z.strictObject({
     .max(1000)
     .default(100)
     .describe("Most rounds of k-means for a module; 1 to 1000, default 100."),
+  biasClients: biasClientsSchema,
 });
 export type LoraLegoOptions = z.output<typeof optionsSchema>;
 
@@ -45,6 +47,8 @@ export type LoraLegoOptions = z.output<typeof optionsSchema>;
  * The merged ranks stand in descending order of that norm, so a smaller client receives the strongest ones. Where fewer
  * clusters than ranks come out the rest keep their rows of A, with a zero column of B. The seeding is drawn from the
  * run's seed, the round and the module's name.
+ *
+ * `bias` compares the merged adapter's product with sum_k p_k B_k A_k: how far the clustering is from the clients' mean.
  *
  * Paper: Zhao et al., "Merging LoRAs like Playing LEGO: Pushing the Modularity of LoRA to Extremes Through Rank-Wise
  * Clustering", ICLR 2025.
@@ -76,7 +80,7 @@ export const loraLego: MethodDefinition<LoraLegoOptions> = {
   create: (options, run) => createLoraLego(options, run),
 };
 
-function createLoraLego({ iterations }: LoraLegoOptions, run: MethodRun): Method {
+function createLoraLego({ iterations, biasClients }: LoraLegoOptions, run: MethodRun): Method {
   const { spec, adapterLayout } = run;
   const groups = adapterGroups(adapterLayout);
   return {
@@ -100,9 +104,9 @@ function createLoraLego({ iterations }: LoraLegoOptions, run: MethodRun): Method
           },
         }),
       ],
-      finish: (sealed) => finish(sealed, groups, input),
+      finish: (sealed) => finish(sealed, { input, groups, exactUpTo: biasClients, seed: spec.training.seed }),
     }),
-    bias: { kind: "unmeasurable", why: "the centroids of clusters are no mean that a bias could be held against" },
+    bias: { kind: "measured", metric: "bias" },
   };
 }
 
@@ -171,12 +175,18 @@ function toFactors(units: readonly MergedUnit[], specs: FactorSpecs, from: Facto
   return { a, b };
 }
 
-function finish(sealed: SealedPasses, groups: readonly AdapterGroup[], input: AggregationInput): AggregationResult {
+function finish(
+  sealed: SealedPasses,
+  options: Pick<BiasOptions, "input" | "groups" | "exactUpTo" | "seed">,
+): AggregationResult | ContinuedAggregation {
+  const { input, groups } = options;
   const roster = collectRoster(sealed, input);
   if (roster.kind === "refused") return roster;
   const { contributors, totalWeight, global } = roster;
   const modules = (sealed.get("units") ?? new Map()) as ReadonlyMap<string, FactorValues | undefined>;
   const merged = replaceFactors(global, groups, input, (name) => modules.get(name));
   if (merged.kind === "refused") return merged;
-  return { ...merged, state: input.state, baseDelta: undefined, metrics: { contributors, totalWeight } };
+  const metrics = { contributors, totalWeight };
+  const result = { ...merged, state: input.state, baseDelta: undefined, metrics };
+  return withBias(result, { ...options, contributors, against: merged.global });
 }

@@ -4,6 +4,8 @@ import type { Aggregation, AggregationInput, Method, MethodDefinition, MethodRun
 import { adapterGroups } from "../primitive/adapter-groups.js";
 import type { AdapterGroup } from "../primitive/adapter-groups.js";
 import { refused } from "../primitive/collect-mean.js";
+import { biasClientsSchema } from "../primitive/factor-bias.js";
+import type { BiasOptions } from "../primitive/factor-bias.js";
 import { meanAggregation } from "../primitive/mean-aggregation.js";
 import { deltaInstruction, everyCodec, rolesOf, shared } from "../primitive/method-parts.js";
 import { namingUpdate } from "../primitive/naming-update.js";
@@ -31,6 +33,7 @@ const optionsSchema = z.strictObject({
     .max(1_000_000)
     .default(256)
     .describe("Most training examples that a client measures the received model's loss on; default 256."),
+  biasClients: biasClientsSchema,
 });
 export type QFflOptions = z.output<typeof optionsSchema>;
 
@@ -52,6 +55,9 @@ interface Measured {
  * which is the paper's sum Delta_k / sum h_k with Delta_k = L F_k^q (w - w_k), divided by L. With q = 0 it is the uniform
  * mean. F_k is measured before training, as in the paper; public code often takes the training loss. Each update's weight
  * (1, but where the run says otherwise) counts it that many times.
+ *
+ * `bias` compares what is sent with this step taken by the products B A: the mean of the clients' and of the received
+ * model's, whose weight is what the divisor has beyond the sum of F_k^q.
  *
  * Paper: Li et al., "Fair Resource Allocation in Federated Learning" (q-FFL), ICLR 2020.
  * Privacy: the coordinator sees every update's norm and loss; neither secure sums nor a privacy unit is sound.
@@ -82,10 +88,11 @@ export const qFfl: MethodDefinition<QFflOptions> = {
   create: (options, run) => createQFfl(options, run),
 };
 
-function createQFfl({ q, lipschitz, examples }: QFflOptions, run: MethodRun): Method {
+function createQFfl({ q, lipschitz, examples, biasClients }: QFflOptions, run: MethodRun): Method {
   const { spec, adapterLayout } = run;
   const groups = adapterGroups(adapterLayout);
   const constant = lipschitz ?? 1 / spec.training.optimizer.learningRate;
+  const bias = { groups, exactUpTo: biasClients, seed: spec.training.seed };
   const directives = [{ kind: "received-loss", version: 1, examples } as const];
   return {
     ...usualMethod(qFfl, run),
@@ -94,11 +101,8 @@ function createQFfl({ q, lipschitz, examples }: QFflOptions, run: MethodRun): Me
         rolesOf(adapterLayout, ranks, () => shared),
         { directives },
       ),
-    aggregate: (input) => measureThenAverage(groups, input, { q, lipschitz: constant }),
-    bias: {
-      kind: "unmeasurable",
-      why: "the step is not a mean of the clients' models, so there is none to compare with",
-    },
+    aggregate: (input) => measureThenAverage(groups, input, { q, lipschitz: constant }, bias),
+    bias: { kind: "measured", metric: "bias" },
   };
 }
 
@@ -106,6 +110,7 @@ function measureThenAverage(
   groups: readonly AdapterGroup[],
   input: AggregationInput,
   { q, lipschitz }: { readonly q: number; readonly lipschitz: number },
+  bias: Pick<BiasOptions, "groups" | "exactUpTo" | "seed">,
 ): Aggregation {
   return {
     passes: [perUpdatePass("losses", groups, measure)],
@@ -116,18 +121,24 @@ function measureThenAverage(
       const largest = Math.max(...losses.values());
       const norms = new Map<string, number>();
       for (const { id, value } of parts.flat()) norms.set(id, (norms.get(id) ?? 0) + value.squaredNorm);
-      const termOf = ({ id, weight }: UpdateView): RatioTerm | undefined => {
+      const termOf = ({ id, weight }: Pick<UpdateView, "id" | "weight">): RatioTerm | undefined => {
         const loss = losses.get(id);
         if (loss === undefined) return undefined;
         // Relative to the largest loss, whose power cancels: no power is beyond float32.
         const power = weight * (loss / largest) ** q;
         return { weight: power, divisor: power * (1 + (q * lipschitz * (norms.get(id) ?? 0)) / loss) };
       };
+      // The step is the mean of the clients' models and of the one that they received, which damps it.
+      const terms = (parts[0] ?? []).flatMap((one) => termOf(one) ?? []);
+      const startWeight = terms.reduce((sum, { weight, divisor }) => sum + (divisor - weight), 0);
       const step = ratioMeanPass("step", groups, { base: input.global, termOf });
       const totalWeight = parts[0]?.reduce((sum, { weight }) => sum + weight, 0) ?? 0;
       return {
         kind: "continue",
-        next: meanAggregation(step, input, { metrics: { totalWeight, largestLoss: largest } }),
+        next: meanAggregation(step, input, {
+          metrics: { totalWeight, largestLoss: largest },
+          bias: { ...bias, weightOf: (update) => termOf(update)?.weight ?? 0, startWeight },
+        }),
       };
     },
   };

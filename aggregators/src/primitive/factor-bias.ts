@@ -1,6 +1,15 @@
-import type { StateDict } from "@fedlora/core";
+import { elementCount } from "@fedlora/core";
+import type { ClientId, StateDict } from "@fedlora/core";
 import { z } from "zod";
-import type { AggregationInput, AggregationResult, ContinuedAggregation, SealedPasses } from "../method.js";
+import type {
+  AggregationInput,
+  AggregationPass,
+  AggregationResult,
+  ContinuedAggregation,
+  SealedPasses,
+  TensorGroup,
+  UpdateView,
+} from "../method.js";
 import type { AdapterGroup } from "./adapter-groups.js";
 import { biasGramPass } from "./bias-gram.js";
 import { biasSketchPass } from "./bias-sketch.js";
@@ -37,6 +46,10 @@ export interface BiasOptions {
   readonly against: "means" | StateDict;
   /** Of the run, for the sketch. */
   readonly seed: number;
+  /** p_k before they are normalised, from 0 on; default: the updates' weights. */
+  readonly weightOf?: ((update: UpdateView) => number) | undefined;
+  /** With which the adapter that the clients started from counts among theirs; default 0: it does not. */
+  readonly startWeight?: number | undefined;
 }
 
 type Adapter = Extract<AggregationResult, { kind: "adapter" }>;
@@ -49,7 +62,7 @@ const maxSketchWork = 2 ** 31;
 /**
  * Adds to a method's result how far what it sends is from the mean of the clients' products, where single updates are
  * visible: `bias` = || sum p_k B_k A_k - B' A' ||_F / || sum p_k B_k A_k ||_F over all modules, scalings left out, p_k over
- * the contributors that hold a module. For the means of the factors the difference is their cross-covariance over the
+ * the contributors that hold a module, what they count with there. For the means of the factors the difference is their cross-covariance over the
  * clients, sum p_k (B_k - Bbar) (A_k - Abar). No matrix is dOut x dIn.
  *
  * Up to `exactUpTo` contributors, and where the work allows, it is computed from Gram matrices. Else it is estimated from
@@ -71,7 +84,38 @@ export function withBias(result: Adapter, options: BiasOptions): AggregationResu
     const parts = [...(sealed.get("bias")?.values() ?? [])] as (FactorBias | undefined)[];
     return { ...result, metrics: { ...result.metrics, ...relativeBias(parts) } };
   };
-  return { kind: "continue", next: { passes: [pass], finish } };
+  return { kind: "continue", next: { passes: [weighed<unknown>(pass, options)], finish } };
+}
+
+/** A pass that counts the updates otherwise, and the adapter that they started from. */
+function weighed<State>(
+  pass: AggregationPass<State>,
+  { weightOf, startWeight = 0 }: BiasOptions,
+): AggregationPass<State> {
+  return {
+    ...pass,
+    fold: (state, update, group) =>
+      pass.fold(state, weightOf === undefined ? update : { ...update, weight: weightOf(update) }, group),
+    seal(state, group) {
+      if (startWeight > 0) pass.fold(state, unchanged(group, startWeight), group);
+      return pass.seal(state, group);
+    },
+  };
+}
+
+/** As of a client that changed nothing. */
+function unchanged({ tensors }: TensorGroup, weight: number): UpdateView {
+  const shapeOf = (name: string): readonly number[] | undefined => tensors.find((spec) => spec.name === name)?.shape;
+  const tensor = (name: string): Float32Array => new Float32Array(elementCount(shapeOf(name) ?? [0]));
+  const nobody = {
+    id: "",
+    clientId: "" as ClientId,
+    numExamples: 0,
+    numSteps: 0,
+    staleness: 0,
+    receivedLoss: undefined,
+  };
+  return { ...nobody, weight, shape: shapeOf, tensor };
 }
 
 /**
@@ -84,6 +128,8 @@ function relativeBias(parts: readonly (FactorBias | undefined)[]): { bias?: numb
   const residual = total(measured, ({ residual: square }) => square);
   const ideal = total(measured, ({ ideal: square }) => square);
   if (residual.sum === 0) return { bias: 0, biasError: 0 };
+  // Products that cancel each other to nothing have no size that a difference could be relative to.
+  if (ideal.sum === 0) return {};
   const bias = Math.sqrt(residual.sum / ideal.sum);
   return { bias, biasError: (bias / 2) * (residual.deviation + ideal.deviation) };
 }

@@ -10,7 +10,7 @@ export interface MeanAggregationOptions {
   /** Beside `contributors` and `totalWeight`, or instead of them. */
   readonly metrics?: Readonly<Record<string, number>>;
   /** Reports how far the adapter that is sent is from the mean of the clients' products; default: not. */
-  readonly bias?: Pick<BiasOptions, "groups" | "exactUpTo" | "seed">;
+  readonly bias?: Pick<BiasOptions, "groups" | "exactUpTo" | "seed" | "weightOf" | "startWeight">;
 }
 
 /** All of a round for methods that average and do nothing more: one pass of means, then the server step. */

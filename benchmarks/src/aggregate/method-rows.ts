@@ -27,10 +27,15 @@ const byElement = "work grows by every element of the products for each client";
 const byPairs = "work grows by the pairs of clients, or by what is decomposed for each";
 const byColumns = "work grows by the ranks of all clients together";
 
+const withoutBias = { options: { biasClients: 0 }, note: "without the bias" };
+
 /** What differs from a plain row of its kind. */
 const plans: Readonly<Record<string, Partial<Plan>>> = {
-  fedavg: { options: { biasClients: 0 }, note: "without the bias" },
-  legend: { options: { biasClients: 0 }, note: "without the bias" },
+  fedavg: withoutBias,
+  legend: withoutBias,
+  flasc: withoutBias,
+  hetlora: withoutBias,
+  "q-ffl": withoutBias,
   // Its updates are R alone, rank x rank: 0.8 MB for the whole model.
   "fed-sb": { scale: whole, note: "4 KB per module: what a fold costs beside its additions" },
   bulyan: { mostClients: 10, why: byElement },
@@ -44,7 +49,7 @@ const plans: Readonly<Record<string, Partial<Plan>>> = {
   flexlora: { mostClients: 100, why: byColumns },
   "fedex-lora": { mostClients: 100, why: byColumns },
   "lora-fair": { mostClients: 100, why: byColumns },
-  "lora-lego": { mostClients: 10, why: "clusters the columns of all clients" },
+  "lora-lego": { ...withoutBias, mostClients: 10, why: "clusters the columns of all clients" },
 };
 
 export interface MethodRows {

@@ -204,3 +204,30 @@ describe("an update that the codec does not allow is refused, and a corrected on
     await expect(coded.deliver("ann", plan!, broken)).rejects.toMatchObject({ code: "update-conflict" });
   });
 });
+
+test("an evaluation downloads the dense adapter, training what the method's codec leaves of it", async () => {
+  const federation = await new ClockedFederation().start(["ann", "bob"], {
+    method: { name: "flasc", options: { download: 0.25 } },
+    weighting: { kind: "uniform" },
+  });
+  const { blobs } = federation.storage;
+  const read = async (id: BlobId): Promise<Uint8Array> => blobs.read(id, 0, await blobs.size(id));
+  const training = await federation.plans("ann", "bob");
+  await federation.client("ann").work(training[0]!);
+  await federation.client("bob").work(training[1]!);
+  await federation.clock.advance(10);
+
+  const evaluations = await federation.plans("ann", "bob");
+  const { rounds } = await federation.detail();
+
+  expect(evaluations.map(({ kind }) => kind)).toEqual(["evaluate", "evaluate"]);
+  const [evaluation] = evaluations;
+  const global = readSafetensors(await read(rounds[0]!.adapterBlobId)).tensors;
+  expect(readSafetensors(await read(evaluation!.globalAdapter)).tensors).toEqual(global);
+  const codecs = [training[0]!, evaluation!].map(async ({ instructions }) => {
+    return (JSON.parse(Buffer.from(await read(instructions)).toString("utf8")) as PlanInstructions).downloadCodec;
+  });
+  expect(await Promise.all(codecs)).toEqual(["topk:0.25", undefined]);
+  expect(evaluation!.downloadBytes).toBeGreaterThan(training[0]!.downloadBytes);
+  await federation.service.close();
+});

@@ -122,7 +122,9 @@ export class PlanFactory {
     const rankPlans = kind === "train" ? planning.plan(state, clients) : planning.evaluated(clients);
     const plans: IssuedPlan[] = [];
     for (const { client, ranks, facts } of rankPlans) {
-      const instruction = this.#context.method.prepare(methodPhase, methodState, capabilityOf(client, ranks));
+      const trained = this.#context.method.prepare(methodPhase, methodState, capabilityOf(client, ranks));
+      // What is evaluated is the adapter as it is, not what a codec leaves of it on its way to training.
+      const instruction = kind === "train" ? trained : { ...trained, downloadCodec: undefined };
       const prepared = await this.#prepare(state, instruction);
       plans.push({
         planId: this.#planId(state),
