@@ -1,11 +1,12 @@
 import { formatTable } from "@fedlora/core";
 import { aggregateBench } from "./aggregate/aggregate-bench.js";
 import type { Bar, Bench, BenchReport } from "./bench.js";
+import { dpBench } from "./dp/dp-bench.js";
 import { intakeBench } from "./intake/intake-bench.js";
 import { spamBench } from "./spam/spam-bench.js";
 import { trainStepBench } from "./train-step/train-step-bench.js";
 
-const benches: readonly Bench[] = [trainStepBench, intakeBench, aggregateBench, spamBench];
+const benches: readonly Bench[] = [trainStepBench, intakeBench, aggregateBench, dpBench, spamBench];
 
 const [name, ...flags] = process.argv.slice(2).filter((argument) => argument !== "--");
 const unknown = [name, ...flags].filter(
