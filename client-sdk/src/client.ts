@@ -8,6 +8,8 @@ import type { ClientEvent, FederatedClientOptions } from "./client/options.js";
 import { StateFolder } from "./client/state-folder.js";
 import { takePart } from "./client/take-part.js";
 import type { AdaptedModel } from "./inference/adapted-model.js";
+import type { LedgerEntry } from "./privacy/ledger.js";
+import { readPrivacyLedger } from "./privacy/ledger-file.js";
 import { createGrpcTransport } from "./transport/grpc-transport.js";
 import type { Transport } from "./transport/transport.js";
 
@@ -101,6 +103,14 @@ export class FederatedClient {
     return model.adapt(instructions, new Map([...tensors, ...own]), baseDeltas);
   }
 
+  /**
+   * What this client has released about its data sets so far, over all runs and coordinators, oldest first; `privacySpent`
+   * turns it into epsilon. Throws `file-invalid` for a ledger that was damaged or changed.
+   */
+  privacyLedger(): Promise<readonly LedgerEntry[]> {
+    return readPrivacyLedger(this.#options.stateFolder);
+  }
+
   /** Stops what runs and gives everything back: engine, connection, state folder. */
   async close(): Promise<void> {
     this.#closing.abort();
@@ -113,7 +123,7 @@ export class FederatedClient {
   }
 
   async #work(events: EventQueue, signal: AbortSignal): Promise<void> {
-    const { source, name, policy, logger, clock, random, reportIntervalMs, retry } = this.#options;
+    const { source, name, policy, logger, clock, random, reportIntervalMs, retry, secrets } = this.#options;
     const { state, model, transport } = await this.#open();
     signal.throwIfAborted();
     const parts = {
@@ -129,6 +139,7 @@ export class FederatedClient {
       runId: source.runId,
       reportIntervalMs,
       retry: { clock, random, policy: retry },
+      secrets,
       clock,
       logger,
       emit: (event: ClientEvent) => events.push(event),

@@ -13,7 +13,9 @@ export type { ModelWorkbench, ModelWorkbenchOptions } from "./train/model-workbe
 export type {
   ClassificationExample,
   DataSource,
+  EvaluateRequest,
   Example,
+  ExamplePrivacy,
   ExampleSource,
   LanguageExample,
   LocalTrainer,
@@ -40,6 +42,13 @@ export type {
   PollAnswer,
   Transport,
 } from "./transport/transport.js";
+// --- privacy
+export { readPrivacyLedger } from "./privacy/ledger-file.js";
+export type { LedgerEntry } from "./privacy/ledger.js";
+export { privacySpent } from "./privacy/owner-privacy.js";
+export type { DataSetPrivacy, PrivacyMode, PrivacyPolicy } from "./privacy/owner-privacy.js";
+export { seededSecrets, systemSecrets } from "./privacy/secrets.js";
+export type { SecretSource } from "./privacy/secrets.js";
 // --- administration
 export { AdminClient } from "./admin/admin-client.js";
 export type { AdminClientOptions } from "./admin/admin-client.js";

@@ -12,6 +12,8 @@ export type {
 export type { StoredAdapter } from "./client/adapter-store.js";
 export type { BaseChain } from "./client/base-chain.js";
 export type { AnsweredPlan, FinishedWork } from "./client/work-journal.js";
+export { PrivacyLedger } from "./privacy/ledger.js";
+export type { LedgerLog, LedgerRecord } from "./privacy/ledger.js";
 export { Slot } from "./engine/runtime/slot.js";
 export type { HostTensor } from "./engine/engine.js";
 export { planAdapter } from "./lora/adapter-plan.js";

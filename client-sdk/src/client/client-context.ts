@@ -1,4 +1,5 @@
 import type { BaseModelHash, Clock, Logger } from "@fedlora/core";
+import type { SecretSource } from "../privacy/secrets.js";
 import type { DataSource, LocalTrainer } from "../train/local-trainer.js";
 import type { CapabilitySource } from "./capability-meter.js";
 import type { Connection } from "./connection.js";
@@ -7,6 +8,8 @@ import type { ClientState } from "./client-state.js";
 
 /** Everything that work on a plan needs, put together once per run of the client. */
 export interface ClientContext {
+  /** Address of the coordinator, for the owner's ledger. */
+  readonly coordinator: string;
   readonly connection: Connection;
   readonly state: ClientState;
   readonly trainer: LocalTrainer;
@@ -15,6 +18,8 @@ export interface ClientContext {
   readonly policy: OwnerPolicy;
   readonly capability: CapabilitySource;
   readonly reportIntervalMs: number;
+  /** Keys of private steps, updates and counts. */
+  readonly secrets: SecretSource;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly emit: (event: ClientEvent) => void;

@@ -1,6 +1,7 @@
 import type { PlanId } from "@fedlora/core";
 import type { Identity } from "../identity.js";
 import type { BlobCache, PartialBlob } from "../transfer/blob-cache.js";
+import type { PrivacyLedger } from "../privacy/ledger.js";
 import type { AdapterStore } from "./adapter-store.js";
 import type { BaseChains } from "./base-chains.js";
 import type { RunTensors } from "./run-tensors.js";
@@ -45,6 +46,8 @@ export interface ClientState {
   readonly runs: Visible<RunTensors>;
   readonly adapters: Visible<AdapterStore>;
   readonly baseChains: Visible<BaseChains>;
+  /** What was released about the owner's data, over all runs. */
+  readonly ledger: Visible<PrivacyLedger>;
   /** Compares the key with the one that is pinned for the address, or pins it. Throws `coordinator-untrusted`. */
   pinCoordinatorKey(address: string, key: Uint8Array): Promise<void>;
   /** Removes what was staged for other plans: left by a crash, or answered. */

@@ -2,6 +2,7 @@ import { FedLoraError, isRunId, noopLogger, systemClock, type Clock, type Logger
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
+import { seededSecrets, type SecretSource, systemSecrets } from "../privacy/secrets.js";
 import { defaultRetryPolicy, type RetryPolicy } from "../transport/retry.js";
 import type { FederatedClientOptions, OwnerPolicy } from "./options.js";
 import { assertPolicy } from "./policy.js";
@@ -18,6 +19,7 @@ export interface CompiledOptions {
   readonly retry: RetryPolicy;
   readonly clock: Clock;
   readonly random: () => number;
+  readonly secrets: SecretSource;
 }
 
 /** Throws `config-invalid`, naming the option. */
@@ -48,7 +50,14 @@ export function compileOptions(source: FederatedClientOptions): CompiledOptions 
     },
     clock: source.clock ?? systemClock,
     random: source.random ?? systemRandom,
+    secrets: secretsOf(source.insecureNoiseSeed),
   };
+}
+
+function secretsOf(seed: number | undefined): SecretSource {
+  if (seed === undefined) return systemSecrets;
+  if (Number.isSafeInteger(seed) && seed >= 0) return seededSecrets(seed);
+  throw invalid("insecureNoiseSeed", seed, "an integer of at least 0");
 }
 
 const systemRandom = (): number => randomBytes(4).readUInt32LE() / 2 ** 32;

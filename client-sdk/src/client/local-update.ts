@@ -11,6 +11,8 @@ import {
   type StateDict,
   type TensorSpec,
 } from "@fedlora/core";
+import { privatizeUpdate } from "../privacy/clip-update.js";
+import { type SecretSource, systemSecrets } from "../privacy/secrets.js";
 
 export interface LocalUpdate {
   readonly update: StateDict;
@@ -23,16 +25,22 @@ export interface LocalUpdate {
  * or for deltas their difference to `start` taken in float32, in the plan's codec. With error feedback (Seide et al. 2014;
  * Karimireddy et al. 2019) a delta is sent together with what the codec left out before.
  *
+ * In the privacy modes `client` and `local` the delta is clipped over all its tensors, and in `local` noised, before the
+ * codec sees it. What was left out goes in before the clipping in mode `client`, whose noise the coordinator adds, and after
+ * the noise in mode `local`: there all that is ever left out is a part of noised deltas, so to send it later tells no more.
+ *
  * Everything that was trained is checked, so that nothing broken is sent or kept: throws `update-tensor-missing`,
  * `update-shape` and `update-not-finite` (also for what the codec cannot hold), naming the tensor.
  *
  * @param leftOut the residuals of the run; absent: no error feedback. A tensor without one starts with none.
+ * @param secrets of the noise of mode `local`
  */
 export function computeUpdate(
   instructions: PlanInstructions,
   start: StateDict,
   trained: StateDict,
   leftOut?: StateDict,
+  secrets: SecretSource = systemSecrets,
 ): LocalUpdate {
   for (const [name, tensor] of trained) {
     const index = firstNonFinite(tensor);
@@ -46,16 +54,21 @@ export function computeUpdate(
   const isDelta = instructions.updateForm === "delta";
   // Of values, what was left out once is no part of what they are later.
   const feedback = codec.isLossy && isDelta ? leftOut : undefined;
-  const toSend = (name: string): Float32Array => {
+  const changeOf = (name: string): Float32Array => {
     const spec = byName.get(name);
     if (spec === undefined) throw new FedLoraError("internal", `the codec asked for "${name}"`);
     const values = valuesOf(trained, spec, "training");
-    if (!isDelta) return values;
-    const delta = subtract(values, valuesOf(start, spec, "the start of the round"));
+    return isDelta ? subtract(values, valuesOf(start, spec, "the start of the round")) : values;
+  };
+  const withFeedback = (name: string, values: Float32Array): Float32Array => {
     const before = feedback?.get(name);
     // A residual of another shape is of a time when this client had another rank.
-    return before === undefined || !shapesEqual(before.shape, spec.shape) ? delta : add(delta, toFloat32(before));
+    const isOurs = before !== undefined && shapesEqual(before.shape, byName.get(name)?.shape ?? []);
+    return isOurs ? add(values, toFloat32(before)) : values;
   };
+  const toSend =
+    privateChanges(instructions, changeOf, withFeedback, secrets) ??
+    ((name: string) => withFeedback(name, changeOf(name)));
   const update = codec.encode(uploaded, toSend);
   if (feedback === undefined) return { update, residual: undefined };
   const received = openEncoded(codec.decoder(uploaded), update);
@@ -63,6 +76,30 @@ export function computeUpdate(
     return [name, fromFloat32(subtract(toSend(name), received(name)), shape)] as const;
   });
   return { update, residual: toStateDict(residual) };
+}
+
+/**
+ * What is sent of each tensor in the modes that clip the whole update, which takes all tensors at once; undefined in the
+ * others, where one is in memory at a time.
+ */
+function privateChanges(
+  { privacy, roles }: PlanInstructions,
+  changeOf: (name: string) => Float32Array,
+  withFeedback: (name: string, values: Float32Array) => Float32Array,
+  secrets: SecretSource,
+): ((name: string) => Float32Array) | undefined {
+  if (privacy === undefined || privacy.mode === "example") return undefined;
+  const isNoised = privacy.mode === "local";
+  const names = roles.filter((role) => role.uploaded).map(({ spec }) => spec.name);
+  const changes = names.map((name) => (isNoised ? changeOf(name) : withFeedback(name, changeOf(name))));
+  privatizeUpdate(changes, privacy, () => secrets.next());
+  const sent = new Map(
+    changes.map((values, i) => {
+      const name = names[i] ?? "";
+      return [name, isNoised ? withFeedback(name, values) : values] as const;
+    }),
+  );
+  return (name) => sent.get(name) ?? changeOf(name);
 }
 
 function valuesOf(state: StateDict, { name, shape }: TensorSpec, where: string): Float32Array {

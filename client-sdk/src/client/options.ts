@@ -1,5 +1,6 @@
 import type { BaseModelHash, Clock, EvaluationCounts, Logger, RoundPlan, RunId, UpdateReceipt } from "@fedlora/core";
 import type { EngineOptions } from "../engine/engine.js";
+import type { PrivacyPolicy } from "../privacy/owner-privacy.js";
 import type { DataSource, LocalTrainer, TrainingProgress } from "../train/local-trainer.js";
 import type { RetryPolicy } from "../transport/retry.js";
 import type { Transport } from "../transport/transport.js";
@@ -15,6 +16,8 @@ export interface OwnerPolicy {
   readonly maxUploadBytes?: number;
   /** Local hours in which training may start, [from, to) in 0..24, may wrap round midnight; default: always. */
   readonly hours?: { readonly from: number; readonly to: number };
+  /** What plans must do for the data's privacy, and how much of it may be spent; default: anything goes. */
+  readonly privacy?: PrivacyPolicy;
   /** Asked before every plan; false or a reason declines. */
   canTrain?(plan: RoundPlan): boolean | string | Promise<boolean | string>;
 }
@@ -50,6 +53,11 @@ export interface FederatedClientOptions {
   readonly clock?: Clock;
   /** Uniform in [0, 1); spreads retries. */
   readonly random?: () => number;
+  /**
+   * For tests alone: noise, samples and masks of private plans follow from this integer instead of the system's
+   * cryptographic generator, so that whoever knows it takes the noise off. Every round logs a warning.
+   */
+  readonly insecureNoiseSeed?: number;
 }
 
 /** Everything that happens, in order; `type` discriminates. */
@@ -58,6 +66,8 @@ export type ClientEvent =
   | { readonly type: "waiting"; readonly reason: string; readonly retryAfterMs: number }
   | { readonly type: "plan"; readonly plan: RoundPlan }
   | { readonly type: "declined"; readonly plan: RoundPlan; readonly code: string; readonly reason: string }
+  /** Something that the owner should know; work goes on. */
+  | { readonly type: "warning"; readonly round: number; readonly code: string; readonly message: string }
   | { readonly type: "downloaded"; readonly bytes: number; readonly cachedBytes: number }
   | ({ readonly type: "progress"; readonly round: number } & TrainingProgress)
   | { readonly type: "evaluated"; readonly round: number; readonly counts: EvaluationCounts }

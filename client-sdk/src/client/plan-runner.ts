@@ -6,12 +6,15 @@ import {
   type BlobId,
   type ErrorCode,
   type PlanId,
+  type PlanInstructions,
   type RoundPlan,
   type StateDict,
   type UpdateMetrics,
 } from "@fedlora/core";
 import { nodeSha256 } from "@fedlora/core/node";
 import type { TrainingProgress, TrainResult } from "../train/local-trainer.js";
+import { releasedMetrics, releasedProgress } from "../privacy/released-metrics.js";
+import { accountRelease } from "./account-release.js";
 import type { ClientContext } from "./client-context.js";
 import { deliverFinished, dropWork } from "./delivery.js";
 import { computeUpdate } from "./local-update.js";
@@ -79,8 +82,10 @@ async function finishWork(
 ): Promise<FinishedWork> {
   const { planId, runId, round } = plan;
   const prepared = await preparePlan(plan, sizes, context, signal);
+  warnOfSeed(plan, prepared, context);
   const onProgress = (progress: TrainingProgress): void => {
-    reporter.update({ ...progress, stage: plan.kind === "train" ? "training" : "evaluating" });
+    const told = releasedProgress(prepared.instructions, plan.kind, progress);
+    reporter.update({ ...told, stage: plan.kind === "train" ? "training" : "evaluating" });
     context.emit({ type: "progress", round, ...progress });
   };
   const { update, metrics } =
@@ -108,35 +113,41 @@ async function train(
   signal: AbortSignal,
   onProgress: (progress: TrainingProgress) => void,
 ): Promise<{ update: StateDict; metrics: UpdateMetrics }> {
-  const { state, trainer, data, connection } = context;
+  const { state, trainer, data, connection, secrets } = context;
   const optimizerState = instructions.keepOptimizerState ? await state.runs.optimizer(plan.runId) : undefined;
   const streamKey = `${plan.runId}/${connection.enrolment.clientId}`;
   const isNewcomer = await state.runs.lacksOwn(plan.runId, plan.round, instructions);
-  const request = { instructions, start, data, round: plan.round, streamKey, optimizerState, isNewcomer, baseDeltas };
+  const client = { instructions, start, data, secrets, baseDeltas, isNewcomer };
+  const request = { ...client, round: plan.round, streamKey, optimizerState };
   const leftOut = instructions.errorFeedback === true ? await state.runs.residual(plan.runId) : undefined;
-  const { result, update, residual } = await discreetly(signal, async () => {
-    const trained: TrainResult = await trainer.train(request, signal, onProgress);
-    assertUpdateMetrics(instructions.task, trained.metrics);
-    return { result: trained, ...computeUpdate(instructions, start, trained.trained, leftOut) };
-  });
+  const { result, update, residual } = await discreetly(signal, () =>
+    accountRelease(plan, instructions, context, async () => {
+      const trained: TrainResult = await trainer.train(request, signal, onProgress);
+      assertUpdateMetrics(instructions.task, trained.metrics);
+      warnOfDelta(plan, instructions, trained, context);
+      const changes = computeUpdate(instructions, start, trained.trained, leftOut, secrets);
+      return { result: { result: trained, ...changes }, events: trained.privacy?.events };
+    }),
+  );
   context.capability.measuredStep(result.stepMs);
   // Sketches are no values to start from.
   const kept = instructions.updateForm === "sketch" ? new Map() : result.trained;
   await state.runs.stage(plan, kept, instructions.keepOptimizerState ? result.optimizerState : undefined, residual);
-  return { update, metrics: result.metrics };
+  return { update, metrics: releasedMetrics(instructions, result.metrics) };
 }
 
 async function evaluate(
   plan: RoundPlan,
   { instructions, start, baseDeltas }: PreparedPlan,
-  { trainer, data, clock, emit }: ClientContext,
+  context: ClientContext,
   signal: AbortSignal,
   onProgress: (progress: TrainingProgress) => void,
 ): Promise<UpdateMetrics> {
+  const { trainer, data, clock, emit, secrets } = context;
   const startedMs = clock.monotonicMs();
-  const metrics = await discreetly(signal, async () => {
+  const work = async (): Promise<{ readonly result: UpdateMetrics }> => {
     if (data.evaluation === undefined) throw new FedLoraError("data-empty", "this client holds no evaluation examples");
-    const counts = await trainer.evaluate({ instructions, start, data, baseDeltas }, signal, onProgress);
+    const counts = await trainer.evaluate({ instructions, start, data, baseDeltas, secrets }, signal, onProgress);
     if (counts.count === 0) throw new FedLoraError("data-empty", "the evaluation examples held nothing to count");
     const result: UpdateMetrics = {
       numExamples: Math.round(counts.count),
@@ -147,9 +158,31 @@ async function evaluate(
     };
     assertUpdateMetrics(instructions.task, result);
     emit({ type: "evaluated", round: plan.round, counts });
-    return result;
-  });
-  return metrics;
+    return { result: releasedMetrics(instructions, result) };
+  };
+  return discreetly(signal, () => accountRelease(plan, instructions, context, work));
+}
+
+/** Loud, and in every round: a seed that was meant for a test must not go unnoticed. */
+function warnOfSeed({ planId, round }: RoundPlan, { instructions }: PreparedPlan, context: ClientContext): void {
+  if (instructions.privacy === undefined || context.secrets.isSecret) return;
+  const message = "insecureNoiseSeed is set: the noise can be taken off again, this release is NOT PRIVATE";
+  context.logger.warn({ planId, round }, message);
+}
+
+/** With a delta above one over n, a mechanism may give away a whole example and still keep its promise. */
+function warnOfDelta(
+  { round, planId }: RoundPlan,
+  { privacy }: PlanInstructions,
+  { privacy: own }: TrainResult,
+  { data, emit, logger }: ClientContext,
+): void {
+  if (privacy === undefined || own === undefined || privacy.delta <= 1 / own.numExamples) return;
+  const message =
+    `delta ${privacy.delta} of the run is above one over the ${own.numExamples} examples of data set "${data.name}": ` +
+    "its guarantee would allow an example to be given away";
+  logger.warn({ planId, round }, message);
+  emit({ type: "warning", round, code: "privacy-invalid", message });
 }
 
 /** Whatever training throws declines the plan, unless it was told to stop. */

@@ -1,4 +1,5 @@
 import { FedLoraError, type BaseModelHash, type RoundPlan } from "@fedlora/core";
+import { assertPrivacyPolicy } from "../privacy/owner-privacy.js";
 import type { OwnerPolicy } from "./options.js";
 
 const defaultMaxBytes = 2 ** 30;
@@ -16,7 +17,8 @@ export interface PolicyFacts {
 
 /** Throws `config-invalid` for a policy that makes no sense, before it is asked anything. */
 export function assertPolicy(policy: OwnerPolicy): void {
-  const { hours } = policy;
+  const { hours, privacy } = policy;
+  if (privacy !== undefined) assertPrivacyPolicy(privacy);
   if (hours !== undefined) {
     for (const [name, value] of Object.entries(hours)) {
       if (!(value >= 0 && value <= 24)) throw invalid(`policy.hours.${name} ${String(value)} must be in [0, 24]`);

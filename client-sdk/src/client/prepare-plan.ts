@@ -8,6 +8,8 @@ import {
   type StateDict,
 } from "@fedlora/core";
 import type { BaseDelta } from "../models/base-delta/base-delta.js";
+import { assertPrivacySound } from "../privacy/check-plan.js";
+import { assertPrivacyAllowed, releasedEvents } from "../privacy/owner-privacy.js";
 import { downloadBlob, downloadFile } from "../transfer/downloader.js";
 import { type BaseChain, findBaseDeltas, joinBaseChain } from "./base-chain.js";
 import type { BlobReference } from "../transport/transport.js";
@@ -40,6 +42,8 @@ export async function preparePlan(
     const fetch = blobFetcher(sizes, context, signal);
     const instructions = parsePlanInstructions(await fetch.blob(plan.instructions));
     assertSupported(instructions);
+    assertPrivacySound(instructions, plan.kind);
+    assertPrivacyWithin(instructions, plan, context);
     assertUploadSize(instructions, plan, context);
     const global = decodeDownload(instructions, readSafetensors(await fetch.blob(plan.globalAdapter)).tensors);
     const frozen: StateDict[] = [];
@@ -57,8 +61,20 @@ export async function preparePlan(
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof FedLoraError) || isAbandoned(error) || isFatal(error)) throw error;
-    throw PlanDeclined.openly(error);
+    // What the owner's data has cost elsewhere is none of this coordinator's business.
+    throw error.code === "privacy-budget" ? PlanDeclined.discreetly(error) : PlanDeclined.openly(error);
   }
+}
+
+function assertPrivacyWithin(
+  instructions: PlanInstructions,
+  { kind }: RoundPlan,
+  { policy, state, data }: ClientContext,
+): void {
+  if (policy.privacy === undefined) return;
+  const release = releasedEvents(instructions, kind);
+  const mode = instructions.privacy?.mode ?? "none";
+  assertPrivacyAllowed(policy.privacy, mode, state.ledger.events(data.name), release);
 }
 
 async function assertAllowed(

@@ -1,6 +1,8 @@
 import type { Clock, Logger, PlanId } from "@fedlora/core";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { PrivacyLedger } from "../privacy/ledger.js";
+import { openLedgerFile } from "../privacy/ledger-file.js";
 import { loadOrCreateIdentity, type Identity } from "../identity.js";
 import { BlobCache } from "../transfer/blob-cache.js";
 import { AdapterStore } from "./adapter-store.js";
@@ -23,6 +25,7 @@ import { WorkJournal } from "./work-journal.js";
  *     runs/RUN/*.safetensors          trained values and optimizer state of a run
  *     runs/RUN/base-chain.json        the changes to the base weights that the run has made
  *     global-adapter.safetensors      the latest global adapter
+ *     privacy-ledger.jsonl            what was released about each data set, over all runs and coordinators
  *     blobs/                          downloads by hash
  */
 export class StateFolder implements ClientState {
@@ -34,10 +37,17 @@ export class StateFolder implements ClientState {
   readonly runs: RunTensors;
   readonly adapters: AdapterStore;
   readonly baseChains: BaseChains;
+  readonly ledger: PrivacyLedger;
   readonly #lock: FolderLock;
 
-  private constructor(path: string, lock: FolderLock, identity: Identity, journal: WorkJournal, cache: BlobCache) {
+  private constructor(
+    path: string,
+    lock: FolderLock,
+    parts: Pick<StateFolder, "identity" | "journal" | "cache" | "ledger">,
+  ) {
+    const { identity, journal, cache, ledger } = parts;
     this.path = path;
+    this.ledger = ledger;
     this.#lock = lock;
     this.identity = identity;
     this.journal = journal;
@@ -48,7 +58,7 @@ export class StateFolder implements ClientState {
     this.baseChains = new BaseChains(path);
   }
 
-  /** Makes the folder where it is missing. Throws `config-invalid` when another client holds it. */
+  /** Makes the folder where it is missing. Throws `config-invalid` when another client holds it, `file-invalid` for a damaged ledger. */
   static async open(path: string, cacheBytes: number, clock: Clock, logger: Logger): Promise<StateFolder> {
     for (const folder of ["work", "runs"]) await mkdir(join(path, folder), { recursive: true, mode: 0o700 });
     const lock = await lockFolder(path);
@@ -56,7 +66,8 @@ export class StateFolder implements ClientState {
       const identity = await loadOrCreateIdentity(path);
       const journal = await WorkJournal.open(join(path, "journal.json"), logger);
       const cache = await BlobCache.open(join(path, "blobs"), cacheBytes, clock);
-      const state = new StateFolder(path, lock, identity, journal, cache);
+      const ledger = await openLedgerFile(path);
+      const state = new StateFolder(path, lock, { identity, journal, cache, ledger });
       await state.removeWorkExcept(journal.finished?.planId);
       return state;
     } catch (error) {

@@ -1,4 +1,5 @@
 import type { BaseModelHash, Clock, FedLoraError, Logger, RunId } from "@fedlora/core";
+import { type SecretSource, systemSecrets } from "../privacy/secrets.js";
 import type { DataSource, LocalTrainer } from "../train/local-trainer.js";
 import type { RetryDependencies } from "../transport/retry.js";
 import type { Transport } from "../transport/transport.js";
@@ -24,6 +25,8 @@ export interface ParticipationParts {
   readonly runId: RunId | undefined;
   readonly reportIntervalMs: number;
   readonly retry: Omit<RetryDependencies, "onRetry">;
+  /** Keys of private steps, updates and counts; default: the system's cryptographic generator. */
+  readonly secrets?: SecretSource;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly emit: (event: ClientEvent) => void;
@@ -54,8 +57,9 @@ export async function takePart(parts: ParticipationParts, signal: AbortSignal): 
     onEnrolled: (clientId) => emit({ type: "enrolled", clientId }),
     signal,
   });
-  const { trainer, data, policy, reportIntervalMs, clock, logger } = parts;
+  const { trainer, data, policy, reportIntervalMs, secrets = systemSecrets, clock, logger } = parts;
   const context = {
+    coordinator,
     connection,
     state,
     trainer,
@@ -64,6 +68,7 @@ export async function takePart(parts: ParticipationParts, signal: AbortSignal): 
     policy,
     capability,
     reportIntervalMs,
+    secrets,
     clock,
     logger,
     emit,

@@ -16,8 +16,8 @@ export function lossBound(task: TaskSpec, vocabularySize: number): number {
  * matrix, or the number of texts, and the sum of losses in units of `bound`.
  *
  * Where the unit is an example (mode `example`) that is 1 in a cell and at most 1 of loss: a sensitivity of sqrt(2). Where
- * it is the client, the counts are first brought to a total of 1000, so that all clients weigh the same: sqrt(2) x 1000 for
- * a client that is there or not (`client`), sqrt(3) x 1000 for any two clients (`local`). The noised numbers are rounded,
+ * it is the client, the counts are first brought to a total of 1000, so that all clients weigh the same: two clients differ
+ * by at most sqrt(2) x 1000 in the cells and 1000 in the loss, together sqrt(3) x 1000. The noised numbers are rounded,
  * cut at 0 and made consistent, which costs no privacy.
  *
  * @param counts one per example, each loss at most `bound`
@@ -32,7 +32,7 @@ export function noiseCounts(
   const { mode, metricsNoise } = privacy;
   const isPerClient = mode !== "example";
   const scale = isPerClient ? clientTotal / Math.max(1, counts.count) : 1;
-  const sensitivity = (isPerClient ? clientTotal : 1) * Math.sqrt(mode === "local" ? 3 : 2);
+  const sensitivity = (isPerClient ? clientTotal : 1) * Math.sqrt(isPerClient ? 3 : 2);
   const isLabelled = counts.confusion.length > 0;
   const cells = isLabelled ? counts.confusion : [counts.count];
   const released = Float64Array.from([...cells, counts.lossSum / bound], (value) => value * scale);

@@ -1,4 +1,4 @@
-import type { PlanInstructions, UpdateMetrics } from "@fedlora/core";
+import type { PlanInstructions, PlanKind, UpdateMetrics } from "@fedlora/core";
 
 /**
  * What of an update's metrics may leave the client: in a private run nothing that depends on its data. Losses are gone, the
@@ -15,4 +15,15 @@ export function releasedMetrics({ privacy, training }: PlanInstructions, metrics
     evaluation: metrics.evaluation,
     trainMs: 0,
   };
+}
+
+/** What of the progress: in a private run no loss, and steps where the plan fixed their number. */
+export function releasedProgress<Progress extends { step: number; totalSteps: number; loss: number }>(
+  { privacy, training }: PlanInstructions,
+  kind: PlanKind,
+  progress: Progress,
+): Progress {
+  if (privacy === undefined) return progress;
+  const isFixed = kind === "train" && training.localSteps !== undefined;
+  return { ...progress, loss: Number.NaN, ...(!isFixed && { step: 0, totalSteps: 0 }) };
 }

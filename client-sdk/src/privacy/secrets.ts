@@ -2,12 +2,14 @@ import { SecretRandom, systemSecret } from "@fedlora/core";
 
 /** Where a client's secret keys come from. */
 export interface SecretSource {
+  /** False where somebody else can know the keys, so that nothing made with them is private. */
+  readonly isSecret: boolean;
   /** 32 bytes, others at every call. */
   next(): Uint8Array;
 }
 
 /** The system's cryptographic generator. */
-export const systemSecrets: SecretSource = { next: systemSecret };
+export const systemSecrets: SecretSource = { isSecret: true, next: systemSecret };
 
 /**
  * Keys that follow from a seed, the same ones every time: for tests, and for simulations that are to be repeated. Who knows
@@ -20,6 +22,7 @@ export function seededSecrets(seed: number): SecretSource {
   new DataView(key.buffer).setBigUint64(0, BigInt(seed));
   const stream = new SecretRandom(key);
   return {
+    isSecret: false,
     next: () => {
       const secret = new Uint8Array(32);
       const view = new DataView(secret.buffer);
