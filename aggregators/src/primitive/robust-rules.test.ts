@@ -13,6 +13,7 @@ import {
   median,
   repeatedKrum,
   smallest,
+  usualNorm,
 } from "./robust-rules.js";
 
 type Vector = readonly number[];
@@ -117,6 +118,31 @@ describe("clipping", () => {
         expect(Math.hypot(...a!.map((value, i) => value - b![i]!))).toBeLessThanOrEqual(2 * share * (1 + 1e-6));
       }),
     );
+  });
+
+  test("without a bound takes the lower median, which half of the updates cannot raise", () => {
+    const normOf = (vectors: readonly (readonly number[])[]): number =>
+      usualNorm(
+        gramOf(vectors),
+        vectors.map((_, k) => k + 1),
+      );
+    expect(normOf([[3, 4]])).toBe(5);
+    expect(
+      normOf([
+        [1, 0],
+        [0, 2],
+        [3, 0],
+      ]),
+    ).toBe(2);
+    expect(
+      normOf([
+        [1e9, 0],
+        [0, 2],
+        [0, -1e9],
+        [1, 0],
+      ]),
+    ).toBe(2);
+    expect(usualNorm(gramOf([[1, 0]]), [])).toBe(0);
   });
 
   test("centred, follows the definition", () => {

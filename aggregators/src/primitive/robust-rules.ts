@@ -101,6 +101,16 @@ export function centredShares(gram: GramMatrix, means: Shares, bound: number, it
   return v;
 }
 
+/**
+ * The bound where none is given: the lower median of the points' distances to the global adapter, whatever their weights.
+ * While no more than half of the updates are hostile it is at most an honest update's norm, however large theirs are;
+ * theirs can make it small, which slows a run and moves it nowhere.
+ */
+export function usualNorm(gram: GramMatrix, points: readonly number[]): number {
+  const norms = Float64Array.from(points, (point) => Math.sqrt(squaredDistance(gram, point, 0))).sort();
+  return norms[Math.ceil(norms.length / 2) - 1] ?? 0;
+}
+
 /** Whether a point is further from the global adapter than `bound`. */
 export function isBeyond(gram: GramMatrix, point: number, bound: number): boolean {
   return Math.sqrt(squaredDistance(gram, point, 0)) > bound;

@@ -59,7 +59,7 @@ function rows({ except = {}, options, oracleOf, ...row }: RuleCase): readonly Me
     },
     {
       ...row,
-      label: "B alone",
+      label: row.label === undefined ? "B alone" : `${row.label}, B alone`,
       options: { ...options, factor: "b" },
       oracle: oracleOf("tensors"),
       spec: crowd,
@@ -88,13 +88,27 @@ export const robustCases: readonly MethodCase[] = [
     definition: normBound,
     options: { bound: 1.5, headBound: 0.7 },
     except: { "own-adapter": bounded, bits: inFloat64 },
-    oracleOf: () => normBoundOracle(1.5, 0.7),
+    oracleOf: () => normBoundOracle([1.5, 0.7]),
   },
   {
     definition: centredClipping,
     options: { bound: 1.5, headBound: 0.7, iterations: 2 },
     except: { "own-adapter": bounded, bits: inFloat64 },
-    oracleOf: () => centredOracle(1.5, 0.7, 2),
+    oracleOf: () => centredOracle(2, [1.5, 0.7]),
+  },
+  {
+    definition: normBound,
+    label: "median",
+    options: {},
+    except: { "split-client": byHeads, bits: inFloat64 },
+    oracleOf: () => normBoundOracle(),
+  },
+  {
+    definition: centredClipping,
+    label: "median",
+    options: {},
+    except: { "split-client": byHeads, bits: inFloat64 },
+    oracleOf: () => centredOracle(3),
   },
   {
     definition: trimmedMean,

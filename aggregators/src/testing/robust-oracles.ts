@@ -86,11 +86,19 @@ const clipped = (change: Model, bound: number, headBound: number): Model => {
   return scale((name) => (isHead(name) ? heads : products), change);
 };
 
+/** The lower median of the changes' norms. */
+function medianNorm(all: readonly Model[], from: Model, ofHeads: boolean): number {
+  const norms = all.map((model) => normOf(minus(model, from), ofHeads)).sort((x, y) => x - y);
+  return norms[Math.floor((norms.length - 1) / 2)]!;
+}
+
+/** Without bounds by the medians. */
 export const normBoundOracle =
-  (bound: number, headBound: number) =>
+  (most?: readonly [number, number]) =>
   (round: OracleRound): OracleResult => {
     const { models: all, weights } = models(round);
     const from = modelOf(round, round.global);
+    const [bound, headBound] = most ?? [medianNorm(all, from, false), medianNorm(all, from, true)];
     return {
       weights: add(
         from,
@@ -103,10 +111,11 @@ export const normBoundOracle =
   };
 
 export const centredOracle =
-  (bound: number, headBound: number, iterations: number) =>
+  (iterations: number, most?: readonly [number, number]) =>
   (round: OracleRound): OracleResult => {
     const { models: all, weights } = models(round);
     let centre = modelOf(round, round.global);
+    const [bound, headBound] = most ?? [medianNorm(all, centre, false), medianNorm(all, centre, true)];
     for (let i = 0; i < iterations; i++) {
       const steps = all.map((model) => clipped(minus(model, centre), bound, headBound));
       centre = add(centre, weightedModel(steps, weights));
