@@ -22,7 +22,7 @@ export type {
   TensorSink,
   UpdateView,
 } from "./method.js";
-export { updateWeight } from "./weighting.js";
+export { largestWeight, updateWeight } from "./weighting.js";
 export { createMethodRegistry, findMethod } from "./registry.js";
 export type { MethodRegistry } from "./registry.js";
 export { builtinMethods } from "./builtin.js";
@@ -42,6 +42,8 @@ export { assertCombination, clientMismatch, requestOf } from "./capabilities.js"
 export type { MethodRequest } from "./capabilities.js";
 export { joinSealed, runPasses, sealSpans } from "./run-passes.js";
 export type { Sweep } from "./run-passes.js";
+export { privateRelease } from "./release/private-release.js";
+export type { Release, ReleaseTerms } from "./release/private-release.js";
 export { fedavg } from "./method/fedavg.js";
 export type { FedAvgOptions } from "./method/fedavg.js";
 export { adapterGroups } from "./primitive/adapter-groups.js";

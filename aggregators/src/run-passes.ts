@@ -37,7 +37,7 @@ export function runPasses(aggregation: Aggregation, sweep: Sweep, spanBytes = de
  * @param next 0, 1, 2, ... each to one caller only, ascending for every caller
  */
 export function sealSpans(
-  { passes }: Aggregation,
+  { passes }: Pick<Aggregation, "passes">,
   sweep: Sweep,
   next: () => number,
   spanBytes = defaultSpanBytes,

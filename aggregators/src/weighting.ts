@@ -15,3 +15,8 @@ export function updateWeight(weighting: RunSpec["weighting"], numExamples: numbe
   }
   return weighting.kind === "uniform" ? 1 : Math.min(numExamples, weighting.maxExamples);
 }
+
+/** The largest weight that one update can have: what sensitivities follow from. */
+export function largestWeight(weighting: RunSpec["weighting"]): number {
+  return weighting.kind === "uniform" ? 1 : weighting.maxExamples;
+}

@@ -78,6 +78,7 @@ export type { EvaluationCounts, UpdateMetrics, UpdateReceipt } from "./update/cl
 export { expectedBatch } from "./plan/plan-privacy.js";
 export type { PlanPrivacy } from "./plan/plan-privacy.js";
 export type { Accountant, PrivacyBound, PrivacyEvent, PrivacyMechanism } from "./privacy/privacy-event.js";
+export { adaptedClipNorm, splitNoise, unclippedShare } from "./privacy/adaptive-clip.js";
 export { compileRunSpec, parseRunSpec } from "./run-spec/compile.js";
 export type { CompileRunSpecOptions } from "./run-spec/compile.js";
 export { runSpecJsonSchema } from "./run-spec/json-schema.js";
@@ -87,6 +88,7 @@ export type {
   AdapterSpec,
   LegendPlanSpec,
   RankPlanSpec,
+  PrivacySpec,
   RunSpec,
   RunSpecInput,
   ServerOptimizerSpec,
