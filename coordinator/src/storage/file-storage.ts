@@ -3,6 +3,7 @@ import type { Clock, Logger } from "@fedlora/core";
 
 import { FileBlobStore } from "./file-blob-store.js";
 import { FileJournal } from "./file-journal.js";
+import { FileSecretStore } from "./file-secrets.js";
 import type { FileSystem } from "./file-system.js";
 import { recoverJournal } from "./journal-recovery.js";
 import type { TornTail } from "./journal-recovery.js";
@@ -13,7 +14,7 @@ import { nodeProcessTable } from "./process-table.js";
 import type { Storage } from "./storage.js";
 
 export interface FileStorageOptions {
-  /** Made when missing; holds `journal`, `snapshots`, `blobs`, `partials` and the owner's file. */
+  /** Made when missing; holds `journal`, `snapshots`, `blobs`, `partials`, `secrets` and the owner's file. */
   readonly folder: string;
   /** Fence a live process that holds the folder instead of being refused; default false. */
   readonly takeOver?: boolean;
@@ -42,14 +43,14 @@ const mebibyte = 1024 * 1024;
  */
 export async function openFileStorage(options: FileStorageOptions): Promise<FileStorage> {
   const { folder, fileSystem = nodeFileSystem } = options;
-  const folders: Folders = {
+  const folders = {
     journal: `${folder}/journal`,
     snapshots: `${folder}/snapshots`,
     blobs: `${folder}/blobs`,
     partials: `${folder}/partials`,
+    secrets: `${folder}/secrets`,
   };
-  for (const each of [folders.journal, folders.snapshots, folders.blobs, folders.partials])
-    await fileSystem.makeFolder(each);
+  for (const each of Object.values(folders)) await fileSystem.makeFolder(each);
   const ownership = await takeOwnership(
     fileSystem,
     folder,
@@ -69,6 +70,7 @@ interface Folders {
   readonly snapshots: string;
   readonly blobs: string;
   readonly partials: string;
+  readonly secrets: string;
 }
 
 async function openOwned(
@@ -93,6 +95,7 @@ async function openOwned(
   return {
     journal,
     blobs,
+    secrets: new FileSecretStore(fileSystem, folders.secrets),
     tornTail: recovered.tornTail,
     healthy: () => isHealthy(fileSystem, folder, ownership, options.minFreeBytes ?? 256 * mebibyte),
     close: async () => {

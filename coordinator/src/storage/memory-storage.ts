@@ -4,7 +4,16 @@ import { createHash, hash, randomUUID } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import type { BlobStore, Journal, JournalEvent, PartialBlob, Snapshot, Storage, StoredEvent } from "./storage.js";
+import type {
+  BlobStore,
+  Journal,
+  JournalEvent,
+  PartialBlob,
+  SecretStore,
+  Snapshot,
+  Storage,
+  StoredEvent,
+} from "./storage.js";
 
 /** What outlives one opening of a memory storage: the stand-in for the disk. */
 export class MemoryMedium {
@@ -12,6 +21,7 @@ export class MemoryMedium {
   readonly snapshots = new Map<string, string>();
   readonly blobs = new Map<BlobId, Uint8Array>();
   readonly partials = new Map<string, MemoryPartialState>();
+  readonly secrets = new Map<string, Uint8Array>();
   epoch = 0;
 }
 
@@ -27,8 +37,28 @@ export function openMemoryStorage(medium: MemoryMedium = new MemoryMedium()): St
   return {
     journal,
     blobs: new MemoryBlobStore(medium),
+    secrets: memorySecrets(medium.secrets),
     healthy: () => Promise.resolve(medium.epoch === journal.epoch),
     close: () => journal.close(),
+  };
+}
+
+function memorySecrets(secrets: Map<string, Uint8Array>): SecretStore {
+  return {
+    put: (name, bytes) => {
+      secrets.set(name, Uint8Array.from(bytes));
+      return Promise.resolve();
+    },
+    read: (name) => Promise.resolve(secrets.get(name)?.slice()),
+    erase: (name) => {
+      secrets.get(name)?.fill(0);
+      secrets.delete(name);
+      return Promise.resolve();
+    },
+    eraseExcept: (names) => {
+      for (const name of [...secrets.keys()]) if (!names.has(name)) secrets.delete(name);
+      return Promise.resolve();
+    },
   };
 }
 

@@ -83,9 +83,24 @@ export interface PartialBlob {
   discard(): Promise<void>;
 }
 
+/**
+ * Small secrets that have to go for good one day, as nothing in a journal or a snapshot does; those name them. MUST: `put`
+ * resolves only when the bytes are durable; after `erase` no read gives them, by any later opening. Names are of lower-case
+ * letters, digits and hyphens, at most 64.
+ */
+export interface SecretStore {
+  put(name: string, bytes: Uint8Array): Promise<void>;
+  /** Undefined where there is none of that name. */
+  read(name: string): Promise<Uint8Array | undefined>;
+  erase(name: string): Promise<void>;
+  /** Erases all but those. */
+  eraseExcept(names: ReadonlySet<string>): Promise<void>;
+}
+
 export interface Storage {
   readonly journal: Journal;
   readonly blobs: BlobStore;
+  readonly secrets: SecretStore;
   /** Whether writes are possible now (disk space, lock), for readiness. */
   healthy(): Promise<boolean>;
   close(): Promise<void>;

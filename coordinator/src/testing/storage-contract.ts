@@ -288,6 +288,40 @@ export function describeStorage(name: string, makeMedium: () => Promise<StorageM
       }),
     );
   });
+
+  describe(`storage contract: ${name}: secrets`, () => {
+    test(
+      "are there until they are erased, over openings",
+      withMedium(async (medium) => {
+        const first = await medium.open();
+        await first.secrets.put("key-1", Uint8Array.of(1, 2, 3));
+        await first.secrets.put("key-2", Uint8Array.of(4));
+        await first.secrets.put("key-2", Uint8Array.of(5));
+        expect(await first.secrets.read("key-1")).toEqual(Uint8Array.of(1, 2, 3));
+        await first.close();
+        const second = await medium.open();
+        expect(await second.secrets.read("key-2")).toEqual(Uint8Array.of(5));
+        await second.secrets.erase("key-1");
+        await second.secrets.erase("key-1");
+        expect(await second.secrets.read("key-1")).toBeUndefined();
+        expect(await second.secrets.read("key-2")).toEqual(Uint8Array.of(5));
+      }),
+    );
+
+    test(
+      "that nobody names any more go together",
+      withMedium(async (medium) => {
+        const { secrets } = await medium.open();
+        for (const key of ["a", "b", "c"]) await secrets.put(key, Uint8Array.of(1));
+        await secrets.eraseExcept(new Set(["b"]));
+        expect(await Promise.all(["a", "b", "c"].map((key) => secrets.read(key)))).toEqual([
+          undefined,
+          Uint8Array.of(1),
+          undefined,
+        ]);
+      }),
+    );
+  });
 }
 
 /** Appends the chunks of a blob's bytes from the partial's next offset on. */
