@@ -21,6 +21,7 @@ import type {
   EvaluationResult,
   ExportedAdapter,
   PollQuestion,
+  PrivacyReport,
   ProgressReport,
   ReportAnswer,
   RoundPhase,
@@ -35,6 +36,7 @@ import type {
 export type {
   CapabilityReport,
   EvaluationResult,
+  PrivacyReport,
   RoundPhase,
   RoundSummary,
   RunDetail,
@@ -113,6 +115,6 @@ export interface AdminService {
   resumeRun(runId: RunId, idempotencyKey: string): Promise<RunDetail>;
   watch(runId: RunId, afterSequence: number, signal: AbortSignal): AsyncIterable<RunEventRecord>;
   exportAdapter(runId: RunId, round: number, form: string): Promise<ExportedAdapter>;
-  privacy(runId: RunId): Promise<{ mode: string; ledger: unknown }>;
+  privacy(runId: RunId): Promise<PrivacyReport>;
   audit(runId: RunId, afterSequence: number): AsyncIterable<AuditedFact>;
 }

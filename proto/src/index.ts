@@ -34,6 +34,8 @@ export { planFromWire, planToWire } from "./convert/plan.js";
 export type { ReceivedPlan } from "./convert/plan.js";
 export { pollAnswerFromWire, pollAnswerToWire, pollFromWire, pollToWire } from "./convert/poll.js";
 export type { EndedAnswer, PollQuestion, ReceivedPoll, WaitAnswer } from "./convert/poll.js";
+export { privacyModes, privacyPageFromWire, privacyReportToWire } from "./convert/privacy.js";
+export type { PrivacyAccount, PrivacyPage, PrivacyReport, PrivacyRound } from "./convert/privacy.js";
 export {
   declineFromWire,
   declineToWire,

@@ -17,12 +17,14 @@ import {
   createClients,
   errorFromStatus,
   exportedAdapterFromWire,
-  parseJson,
+  privacyPageFromWire,
   runEventFromWire,
   runPageFromWire,
   runSummaryFromWire,
   type AuditedFact,
   type ExportedAdapter,
+  type PrivacyReport,
+  type PrivacyRound,
   type RunDetail,
   type RunEventRecord,
   type RunSummary,
@@ -111,14 +113,18 @@ export class AdminClient {
       yield auditRecordFromWire(record);
   }
 
-  async privacy(runId: RunId): Promise<{ readonly mode: string; readonly ledger: unknown }> {
-    const answer = await this.#call<{ mode: string; ledgerJson: string }>((options, done) =>
-      this.#admin.getPrivacy({ runId }, options, done),
-    );
-    return {
-      mode: answer.mode,
-      ledger: parseJson(answer.ledgerJson === "" ? "null" : answer.ledgerJson, "ledger_json", 1 << 20),
-    };
+  /** What a private run has released and what it has left to spend, with every committed round. */
+  async privacy(runId: RunId): Promise<PrivacyReport> {
+    const rounds: PrivacyRound[] = [];
+    for (;;) {
+      const request = { runId, afterRound: rounds.at(-1)?.round ?? 0 };
+      const page = privacyPageFromWire(
+        await this.#call((options, done) => this.#admin.getPrivacy(request, options, done)),
+      );
+      if (page.mode === "none") return { mode: "none" };
+      rounds.push(...page.rounds);
+      if (!page.hasMoreRounds) return { mode: page.mode, account: page.account, rounds };
+    }
   }
 
   /** `round` 0: the best round, or the last where nothing was evaluated. */

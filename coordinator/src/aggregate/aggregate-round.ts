@@ -1,5 +1,5 @@
 import { joinSealed, runPasses, sealSpans } from "@fedlora/aggregators";
-import type { Aggregation, AggregationResult, SealedPasses } from "@fedlora/aggregators";
+import type { Aggregation, AggregationResult, Release, SealedPasses } from "@fedlora/aggregators";
 import { writeSafetensors } from "@fedlora/core";
 import type { AggregationJob, AggregationOutcome } from "./aggregation.js";
 import { FileSink } from "./file-sink.js";
@@ -17,6 +17,11 @@ export function aggregateRound(job: AggregationJob): AggregationOutcome {
   const sink = new FileSink(job.deltaPath);
   const work = new RoundWork(job, sink);
   try {
+    const release = orDamage(work, () => work.release());
+    if (release !== undefined) {
+      const result = runPasses(work.open(), (visit) => visit(release.update));
+      return joined(job, outcomeOf(result, release));
+    }
     const first = orDamage(work, () => {
       const aggregation = work.open();
       const sealed = sealSpans(aggregation, work.sweep, counter());
@@ -32,7 +37,8 @@ export function aggregateRound(job: AggregationJob): AggregationOutcome {
 /**
  * `aggregateRound` with helpers: spans of groups, and files that no span has read to the end, are handed out one by one to
  * this thread and theirs, what they sealed is put together here, and `finish` runs here (and in the helpers where it asks
- * for more passes, which are not data). The result, and which error is thrown, are the same, bit by bit.
+ * for more passes, which are not data). The result, and which error is thrown, are the same, bit by bit. Not for rounds with
+ * a release, which one thread draws.
  */
 export async function aggregateInThreads(job: AggregationJob, team: Team): Promise<AggregationOutcome> {
   const sink = new FileSink(job.deltaPath);
@@ -84,13 +90,15 @@ function joined(job: AggregationJob, outcome: AggregationOutcome): AggregationOu
   return { kind: "refused", code: "round-failed", message: "the changes of the base weights add up beyond float32" };
 }
 
-function outcomeOf(result: AggregationResult): AggregationOutcome {
+function outcomeOf(result: AggregationResult, release?: Release): AggregationOutcome {
   if (result.kind === "refused") return result;
-  return {
-    kind: "adapter",
-    global: writeSafetensors(result.global),
-    state: result.state,
-    baseDelta: result.baseDelta,
-    metrics: result.metrics,
-  };
+  const { global, state, baseDelta, metrics } = result;
+  const outcome = { kind: "adapter", global: writeSafetensors(global), state, baseDelta } as const;
+  if (release === undefined) return { ...outcome, metrics };
+  // The method counted one update, the release; how many there were is not released.
+  const released = Object.fromEntries(
+    Object.entries(metrics).filter(([name]) => name !== "contributors" && name !== "totalWeight"),
+  );
+  const { unclippedShare } = release;
+  return { ...outcome, metrics: released, unclippedShare };
 }

@@ -1,4 +1,4 @@
-import type { BaseDelta, MethodRunState } from "@fedlora/aggregators";
+import type { BaseDelta, MethodRunState, ReleaseTerms } from "@fedlora/aggregators";
 import type { BlobId, ClientId, RoundNumber, RunSpec, TensorLayout } from "@fedlora/core";
 
 /**
@@ -22,6 +22,8 @@ export interface AggregationJob {
   readonly baseVersion: number;
   /** The accepted updates; their order changes no bit of the result. */
   readonly updates: readonly UpdateFile[];
+  /** Under client-level privacy: what the method sees of the updates instead of them. */
+  readonly release?: ReleaseTerms | undefined;
   /** Where a base delta is written, as a safetensors file; the file is made only if the method edits the base. */
   readonly deltaPath: string;
   /** Earlier changes of the base weights that are to be joined into one; absent: none. */
@@ -67,6 +69,8 @@ export type AggregationOutcome =
       readonly baseDelta: BaseDelta | undefined;
       /** For `RoundSummary.methodMetrics`. */
       readonly metrics: Readonly<Record<string, number>>;
+      /** See `Release`; absent where it is not released. */
+      readonly unclippedShare?: number | undefined;
     }
   /** The method cannot go on from these updates (none, or no weight); the round fails, the adapter stays. */
   | { readonly kind: "refused"; readonly code: "round-failed"; readonly message: string };

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
-import { compileMethod } from "@fedlora/aggregators";
-import type { Aggregation, Method, UpdateView } from "@fedlora/aggregators";
+import { compileMethod, privateRelease } from "@fedlora/aggregators";
+import type { Aggregation, Method, Release, UpdateView } from "@fedlora/aggregators";
 import { blobIdOf, FedLoraError, readSafetensors } from "@fedlora/core";
 import { nodeSha256 } from "@fedlora/core/node";
 import type { AggregationJob, BlobFile } from "./aggregation.js";
@@ -44,12 +44,24 @@ export class RoundWork {
     }
   }
 
+  /** What a private round releases of its verified updates; undefined in any other, whose method sees them all. */
+  release(): Release | undefined {
+    const terms = this.#job.release;
+    if (terms === undefined) return undefined;
+    const release = privateRelease(terms, this.sweep);
+    let next = 0;
+    this.verify(() => next++);
+    return release;
+  }
+
   /** Reads the global adapter, and verifies it. */
   open(): Aggregation {
-    const { round, phase, state, baseVersion } = this.#job;
+    const { round, phase, state, baseVersion, release } = this.#job;
     const global = readSafetensors(readBlob(this.#job.global)).tensors;
-    const freshness = freshnessOf(this.#job);
-    return this.#method.aggregate({ round, phase, state, global, baseVersion, sink: this.#sink, freshness });
+    const input = { round, phase, state, global, baseVersion, sink: this.#sink };
+    return this.#method.aggregate(
+      release === undefined ? { ...input, freshness: freshnessOf(this.#job) } : { ...input, visible: "sum" },
+    );
   }
 
   readonly sweep = (visit: (update: UpdateView) => void): void => {

@@ -12,7 +12,8 @@ parentPort?.on("message", (request: WorkerRequest) => void work(request));
 
 async function work({ job, threads }: WorkerRequest): Promise<void> {
   try {
-    const outcome = threads > 1 ? await inTeam(job, threads) : aggregateRound(job);
+    const isShared = threads > 1 && job.release === undefined;
+    const outcome = isShared ? await inTeam(job, threads) : aggregateRound(job);
     const transfer = outcome.kind === "adapter" ? [outcome.global.buffer as ArrayBuffer] : [];
     answer({ kind: "outcome", outcome }, transfer);
   } catch (thrown) {

@@ -47,6 +47,13 @@ export function createMetrics(sources: MetricsSources): CoordinatorMetrics {
   const contributors = gauge("fedlora_contributors", "Updates in the round committed last.");
   const trainLoss = gauge("fedlora_train_loss", "Mean training loss of the round committed last, in nats.");
   const evalLoss = gauge("fedlora_evaluation_loss", "Federated evaluation loss of the round evaluated last, in nats.");
+  const epsilonSpent = gauge("fedlora_privacy_epsilon_spent", "Epsilon spent or reserved, by a private run.");
+  const epsilonBudget = gauge(
+    "fedlora_privacy_epsilon_budget",
+    "Epsilon that a private run may spend; +Inf: no budget.",
+  );
+  const noiseMultiplier = gauge("fedlora_privacy_noise_multiplier", "Noise over sensitivity, of a private run.");
+  const clipNorm = gauge("fedlora_privacy_clip_norm", "Clip norm of a private run's next round.");
   const accepted = counter("fedlora_updates_accepted_total", "Updates that were made durable and count.");
   const refused = new Counter({
     name: "fedlora_updates_refused_total",
@@ -98,6 +105,12 @@ export function createMetrics(sources: MetricsSources): CoordinatorMetrics {
       },
       onRoundEvaluated: (_runId, { evaluation }) => {
         if (evaluation !== undefined) evalLoss.set(evaluation.loss);
+      },
+      onPrivacy: (_runId, facts) => {
+        epsilonSpent.set(facts.epsilonSpent);
+        epsilonBudget.set(facts.epsilonBudget ?? Number.POSITIVE_INFINITY);
+        noiseMultiplier.set(facts.noiseMultiplier);
+        clipNorm.set(facts.clipNorm);
       },
       onBytes: (_runId, direction, count) => bytes.inc({ direction }, count),
     },

@@ -11,6 +11,8 @@ import {
 } from "@fedlora/core";
 import type { BaseModelHash, ModelManifest, RunId, RunSpec, StateDict } from "@fedlora/core";
 
+import { privacyReport } from "../privacy/privacy-report.js";
+import { privacyWarnings, settleNoise } from "../privacy/settle-noise.js";
 import type { AdminService, RunDetail, RunEventRecord, RunSummary } from "../service.js";
 import type { CoordinatorCore } from "./coordinator-core.js";
 import { baseChainTo } from "./base-chain.js";
@@ -125,10 +127,13 @@ export class CoordinatorAdminService implements AdminService {
     return this.#core.keeper.put(writeSafetensors(convert(tensors)));
   }
 
+  /** Of a run that this build cannot work on too: what it spent is no less. */
   // eslint-disable-next-line @typescript-eslint/require-await -- so that what it throws rejects
-  async privacy(runId: RunId): Promise<{ mode: string; ledger: unknown }> {
-    this.#assertKnown(runId);
-    return { mode: "none", ledger: [] };
+  async privacy(runId: RunId): ReturnType<AdminService["privacy"]> {
+    const unavailable = this.#core.unavailable.get(runId);
+    if (unavailable !== undefined) return privacyReport(unavailable.state);
+    const { state, account } = this.#core.run(runId);
+    return privacyReport(state, account);
   }
 
   async *audit(runId: RunId, afterSequence: number): ReturnType<AdminService["audit"]> {
@@ -151,6 +156,8 @@ export class CoordinatorAdminService implements AdminService {
     }
     if (this.#core.isDraining) throw new FedLoraError("unavailable", "the coordinator is draining");
     const context = createRunContext(spec, manifest, methods);
+    const noise = settleNoise(spec);
+    for (const warning of privacyWarnings(spec)) this.#core.logger.warn({ name: spec.name }, warning);
     const start = await makeStart(this.#core.storage.blobs, keeper, context);
     try {
       const runId = this.#newRunId(spec.name, idempotencyKey);
@@ -162,6 +169,7 @@ export class CoordinatorAdminService implements AdminService {
         idempotencyKey,
         spec,
         ...start,
+        ...(noise === undefined ? {} : { privacy: noise }),
       };
       return (await this.#core.addRun(event, manifest)).runId;
     } finally {

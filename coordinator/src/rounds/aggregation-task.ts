@@ -2,6 +2,7 @@ import type { BlobId, Clock } from "@fedlora/core";
 import { rm } from "node:fs/promises";
 
 import type { AggregationOutcome, UpdateFile } from "../aggregate/aggregation.js";
+import { releaseTerms, roundPrivacy } from "../privacy/release-terms.js";
 import { linksToJoin } from "./base-chain.js";
 import { withBlobFiles } from "./blob-files.js";
 import { decideCommit, decideFailure } from "./decide-round.js";
@@ -23,7 +24,9 @@ export async function runAggregation(driver: RunDriver, command: RunCommand, sig
   const { aggregationMs } = driver.context.spec.deadlines;
   const files = { deltaPath: blobs.scratchPath(), joinPath: blobs.scratchPath() };
   try {
-    const outcome = await withinTime(clock, aggregationMs, signal, (limited) => aggregate(driver, files, limited));
+    const outcome = await withinTime(clock, aggregationMs, signal, (limited) =>
+      aggregate(driver, command, files, limited),
+    );
     signal.throwIfAborted();
     if (outcome.kind === "refused") {
       await driver.commit((state) => decideFailure(state, outcome.code, outcome.message, clock.now()));
@@ -71,7 +74,7 @@ type NewAdapter = Extract<AggregationOutcome, { kind: "adapter" }>;
 async function commitOutcome(
   driver: RunDriver,
   command: RunCommand,
-  { global, state: methodState, baseDelta, metrics }: NewAdapter,
+  { global, state: methodState, baseDelta, metrics, unclippedShare }: NewAdapter,
   { deltaPath, joinPath }: ScratchFiles,
 ): Promise<void> {
   const { keeper, clock } = driver.parts;
@@ -92,6 +95,7 @@ async function commitOutcome(
         : { joinedBase: { fromVersion: 0, toVersion, blob: await pin(keeper.putFile(joinPath)) } }),
       methodMetrics: metrics,
       ...driver.meter.total(),
+      ...roundPrivacy(driver, unclippedShare),
     };
     await driver.commit((state) => decideCommit(state, command, result, clock.now()));
   } finally {
@@ -101,6 +105,7 @@ async function commitOutcome(
 
 async function aggregate(
   driver: RunDriver,
+  command: RunCommand,
   { deltaPath, joinPath }: ScratchFiles,
   signal: AbortSignal,
 ): Promise<AggregationOutcome> {
@@ -111,7 +116,8 @@ async function aggregate(
   const ids = accepted.map(({ acceptance }) => acceptance.blobId).filter((id): id is BlobId => id !== "");
   const methodState = await loadMethodState(blobs, context, state);
   const forms = await readForms(driver, accepted);
-  const rule = driver.plans.intakeRule(methodState, state.methodPhase);
+  const { instruction, rule } = driver.plans.forAnyone(methodState, state.methodPhase);
+  const release = await releaseTerms(driver, command, instruction);
   const links = linksToJoin(state)?.map(({ blob }) => blob.id);
   return withBlobFiles(blobs, [state.adapter.id, ...ids, ...(links ?? [])], (pathOf) =>
     aggregation.run(
@@ -126,6 +132,7 @@ async function aggregate(
         baseVersion: state.baseVersion,
         deltaPath,
         join: links && { path: joinPath, deltas: links.map((blobId) => ({ blobId, path: pathOf(blobId) })) },
+        release,
         updates: accepted.map(({ planId, clientId, round, instructions, acceptance }): UpdateFile => {
           const { values = [], codec = "f32" } = forms.get(instructions.id) ?? {};
           const staleness = state.round - round;

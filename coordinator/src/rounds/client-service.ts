@@ -6,6 +6,7 @@ import { createHash, sign } from "node:crypto";
 import type { KeyObject } from "node:crypto";
 
 import type { ClientInfo, ClientService, PollAnswer, UploadTicket } from "../service.js";
+import { keptMetrics } from "../privacy/private-metrics.js";
 import type { CoordinatorCore } from "./coordinator-core.js";
 import {
   answerablePlanOf,
@@ -151,9 +152,14 @@ export class CoordinatorClientService implements ClientService {
     const driver = await this.#heardOf(clientId, planId);
     const { spec } = driver.state;
     const base = updateWeight(spec.weighting, update.metrics.numExamples);
+    const kept = {
+      ...update,
+      metrics: keptMetrics(spec, update.metrics),
+      updateNorm: spec.privacy.mode === "client" ? null : update.updateNorm,
+    };
     const decide = (state: RunMachineState, atMs: number): AcceptDecision => {
       const weight = base * (livePlan(state, planId)?.weightFactor ?? 1);
-      return decideAcceptance(state, clientId, planId, { ...update, weight }, atMs);
+      return decideAcceptance(state, clientId, planId, { ...kept, weight }, atMs);
     };
     const receipt = await this.#core.keeper.whilePresent(update.blobId, () =>
       this.#accept(driver, clientId, planId, decide),
@@ -168,7 +174,7 @@ export class CoordinatorClientService implements ClientService {
   async acceptEvaluation(clientId: ClientId, planId: PlanId, metrics: UpdateMetrics): Promise<UpdateReceipt> {
     const driver = await this.#heardOf(clientId, planId);
     return this.#accept(driver, clientId, planId, (state, atMs) =>
-      decideEvaluationAcceptance(state, clientId, planId, metrics, atMs),
+      decideEvaluationAcceptance(state, clientId, planId, keptMetrics(state.spec, metrics), atMs),
     );
   }
 
@@ -199,7 +205,8 @@ export class CoordinatorClientService implements ClientService {
     const plan = livePlan(state, planId);
     const planOpen = plan !== undefined && isAnswerable(state, plan);
     if (planOpen) {
-      const data = { planId, stage, step, totalSteps, loss: Number.isFinite(loss) ? loss : null };
+      const isShown = Number.isFinite(loss) && state.spec.privacy.mode === "none";
+      const data = { planId, stage, step, totalSteps, loss: isShown ? loss : null };
       const record = { sequence: 0, kind: "client-progress", round: state.round, clientId, atMs: clock.now(), data };
       feed.publishProgress(driver.runId, clientId, record);
     }

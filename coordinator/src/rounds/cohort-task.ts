@@ -1,10 +1,14 @@
 import { RandomStream, deriveKey, randomKey } from "@fedlora/core";
+import type { PlanKind } from "@fedlora/core";
 
-import { decideFailure, decideStart, wantedPlans } from "./decide-round.js";
+import { drawCohort } from "../privacy/cohort-draw.js";
+import { describeBudgetEnd, payable, reservedEpsilon, roundIsPayable } from "../privacy/pay.js";
+import { samplingRateOf } from "../privacy/privacy-terms.js";
+import { decideBudgetEnd, decideFailure, decideStart, wantedPlans } from "./decide-round.js";
 import type { PresentClient } from "./presence.js";
 import type { RunDriver } from "./run-driver.js";
 import type { RunCommand } from "./run-reducer.js";
-import { plansOf, quorumOf } from "./run-state.js";
+import { clientsNeeded, plansOf, quorumOf } from "./run-state.js";
 import type { RunMachineState } from "./run-state.js";
 
 /** How often a task looks whether the coordinator still drains. */
@@ -15,7 +19,10 @@ const drainLookMs = 60_000;
  *
  * A round starts when every client that is known to be alive and could take part waits for a plan and they are at least the
  * cohort's size, or when the size is reached and the others have had `settleMs` to show up. At the deadline a quorum will do; with
- * less the run fails, to be resumed.
+ * less the run fails, to be resumed. Of a run whose cohorts are drawn by chance every round needs its whole population there, or its
+ * clients would take part less often than the spec expects.
+ *
+ * A run that could not pay for its next round ends here.
  */
 export async function runCohortSelection(driver: RunDriver, command: RunCommand, signal: AbortSignal): Promise<void> {
   const { clock, presence, tuning, isDraining } = driver.parts;
@@ -33,10 +40,16 @@ export async function runCohortSelection(driver: RunDriver, command: RunCommand,
       await waitWhileDraining(driver, arrivals, signal);
       continue;
     }
+    const needed = leftMs > 0 ? size : leastToStart(state);
+    const broke = budgetEnd(driver, candidates.length, needed);
+    if (broke !== undefined) {
+      await driver.commit((latest) => decideBudgetEnd(latest, command, broke, clock.now()));
+      return;
+    }
     enoughSinceMs = candidates.length >= size ? (enoughSinceMs ?? now) : undefined;
     const settleLeftMs = enoughSinceMs === undefined ? leftMs : enoughSinceMs + tuning.settleMs - now;
     const isComplete = candidates.length >= size && stragglersOf(driver, candidates) === 0;
-    const isDue = leftMs <= 0 && candidates.length >= quorumOf(state.spec);
+    const isDue = leftMs <= 0 && candidates.length >= leastToStart(state);
     if (isComplete || isDue || (enoughSinceMs !== undefined && settleLeftMs <= 0)) {
       if (await startRound(driver, command, candidates)) return;
       continue;
@@ -56,10 +69,22 @@ export async function waitWhileDraining(driver: RunDriver, arrivals: number, sig
   await driver.parts.presence.arrivals.wait(arrivals, drainLookMs, signal);
 }
 
-/** Clients that wait for a plan and could work on one of this run now. */
-export function candidatesOf(driver: RunDriver): PresentClient[] {
+/** Clients that wait for a plan and could work on, and pay for, one of this run now. */
+export function candidatesOf(driver: RunDriver, kind: PlanKind = "train"): PresentClient[] {
+  return waitingClients(driver).filter(({ clientId }) => payable(driver, clientId, kind));
+}
+
+function waitingClients(driver: RunDriver): PresentClient[] {
   const { presence, isBusy } = driver.parts;
   return presence.waiting().filter((client) => !isBusy(client.clientId) && isEligible(driver, client));
+}
+
+/** Why the run ends here: the round costs more than is left, or too few of those who are there could still pay their part. */
+function budgetEnd(driver: RunDriver, numPaying: number, needed: number): string | undefined {
+  if (driver.account === undefined) return undefined;
+  const numWaiting = waitingClients(driver).length;
+  const isShort = numPaying < needed && numWaiting >= needed;
+  return roundIsPayable(driver) && !isShort ? undefined : describeBudgetEnd(driver, numWaiting - numPaying);
 }
 
 /** A seeded choice, the same whatever the order in which the candidates showed up. */
@@ -94,10 +119,14 @@ async function startRound(
   const { clock, presence } = driver.parts;
   const { state } = driver;
   const carried = Object.values(state.carried).filter(({ status }) => status === "open").length;
-  const chosen = chooseClients(state, candidates, Math.max(0, wantedPlans(state) - carried), "cohort");
+  const chosen =
+    state.spec.privacy.mode === "client"
+      ? drawCohort(candidates, samplingRateOf(state.spec) ?? 1, driver.parts.secretBytes)
+      : chooseClients(state, candidates, Math.max(0, wantedPlans(state) - carried), "cohort");
   const unreserve = presence.reserve(chosen.map(({ clientId }) => clientId));
   try {
-    const start = await driver.plans.issue(state, "train", chosen);
+    const issued = await driver.plans.issue(state, "train", chosen);
+    const start = { ...issued, ...reservedEpsilon(driver, issued.plans, "train") };
     const { events } = await driver.commit((latest) => decideStart(latest, command, start, clock.now()));
     return events.length > 0;
   } finally {
@@ -107,8 +136,13 @@ async function startRound(
 
 /** Clients that have to be there: the cohort, but a buffered run under way goes on with whoever is at work already. */
 function clientsToStart({ spec, carried, round }: RunMachineState): number {
-  if (spec.policy.kind === "synchronous" || round === 1) return spec.cohort.size;
+  if (spec.policy.kind === "synchronous" || round === 1) return clientsNeeded(spec);
   return Object.keys(carried).length > 0 ? 0 : 1;
+}
+
+/** Clients with which a round begins at the deadline. */
+function leastToStart(state: RunMachineState): number {
+  return state.spec.privacy.mode === "client" ? clientsNeeded(state.spec) : quorumOf(state);
 }
 
 /** Clients that live and could take part but are not waiting: enrolled a moment ago, or between two polls. */
@@ -122,7 +156,7 @@ function stragglersOf(driver: RunDriver, candidates: readonly PresentClient[]): 
 async function fail(driver: RunDriver, numPresent: number): Promise<void> {
   const { spec, round } = driver.state;
   const message =
-    `round ${round} needs ${spec.cohort.size} clients, at least ${quorumOf(spec)}; ` +
+    `round ${round} needs ${clientsNeeded(spec)} clients, at least ${leastToStart(driver.state)}; ` +
     `${numPresent} were there after ${spec.deadlines.enrolMs} ms`;
   await driver.commit((state) => decideFailure(state, "round-failed", message, driver.parts.clock.now()));
 }

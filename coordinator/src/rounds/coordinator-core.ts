@@ -46,6 +46,7 @@ export class CoordinatorCore {
   readonly registry: JournaledState<RegistryState, RegistryEvent>;
   readonly runs = new Map<RunId, RunDriver>();
   readonly unavailable = new Map<RunId, UnavailableRun>();
+  readonly #secretBytes: (length: number) => Uint8Array;
   readonly #writer: JournalWriter;
   readonly #aggregation: CoordinatorServiceOptions["aggregation"];
   readonly #savedSequences: Map<RunId, number>;
@@ -63,6 +64,7 @@ export class CoordinatorCore {
     this.tuning = { ...defaultTuning, ...options.tuning };
     this.methods = options.methods ?? builtinMethods;
     this.randomBytes = options.randomBytes ?? randomBytes;
+    this.#secretBytes = options.testSecrets ?? randomBytes;
     this.#aggregation = options.aggregation;
     this.presence = new Presence(this.clock, this.tuning.presenceMs);
     this.feed = new EventFeed(this.storage.journal);
@@ -92,6 +94,14 @@ export class CoordinatorCore {
     for await (const id of blobs.list()) stored.push(id);
     await core.keeper.release(stored);
     await blobs.sweepPartials(partialMaxAgeMs);
+    const keys = core.states().flatMap(({ privacy }) => privacy?.noiseKey ?? []);
+    await core.storage.secrets.eraseExcept(new Set(keys));
+    if (options.testSecrets !== undefined) {
+      core.logger.warn(
+        {},
+        "noise and private cohorts are drawn from a seed: NOTHING IS PRIVATE, this is for tests only",
+      );
+    }
     for (const driver of core.runs.values()) driver.start();
     return core;
   }
@@ -238,6 +248,7 @@ export class CoordinatorCore {
   #runParts(): RunParts {
     return {
       blobs: this.storage.blobs,
+      secrets: this.storage.secrets,
       keeper: this.keeper,
       aggregation: this.#aggregation,
       methods: this.methods,
@@ -246,6 +257,7 @@ export class CoordinatorCore {
       clock: this.clock,
       logger: this.logger,
       randomBytes: this.randomBytes,
+      secretBytes: this.#secretBytes,
       tuning: this.tuning,
       isBusy: (clientId) => this.isBusy(clientId),
       isDraining: () => this.#isDraining,
@@ -263,6 +275,10 @@ export class CoordinatorCore {
     for (const event of events) {
       const issued = "plans" in event ? event.plans : "plan" in event ? [event.plan] : [];
       for (const { clientId } of issued) this.presence.wake(clientId);
+    }
+    const noiseKey = before.privacy?.noiseKey ?? null;
+    if (noiseKey !== null && noiseKey !== state.privacy?.noiseKey) {
+      this.#inBackground(() => this.storage.secrets.erase(noiseKey));
     }
     if (before.phase !== state.phase) this.presence.arrivals.notify();
     if (state.status !== "running") this.feed.finish(state.runId);

@@ -18,6 +18,11 @@ export interface CoordinatorServiceOptions {
   readonly logger?: Logger;
   /** Unpredictable bytes for plan ids; default: node:crypto. A simulation passes its own to be reproducible. */
   readonly randomBytes?: (length: number) => Uint8Array;
+  /**
+   * For tests and simulations only: takes the place of node:crypto where privacy rests on it, noise keys and private cohorts.
+   * Nothing is private with it, and every opening logs that.
+   */
+  readonly testSecrets?: (length: number) => Uint8Array;
   readonly hooks?: CoordinatorHooks;
   readonly tuning?: Partial<CoordinatorTuning>;
 }
@@ -44,6 +49,16 @@ export const defaultTuning: CoordinatorTuning = {
   storageRetryMs: 10_000,
 };
 
+/** Of a private run, when a round is reserved or committed. */
+export interface PrivacyFacts {
+  /** Upper bound, reservations included. */
+  readonly epsilonSpent: number;
+  /** Undefined: accounted only. */
+  readonly epsilonBudget: number | undefined;
+  readonly noiseMultiplier: number;
+  readonly clipNorm: number;
+}
+
 /** For metrics; called after the fact is durable. They must not throw. */
 export interface CoordinatorHooks {
   readonly onEnrolled?: (numClients: number) => void;
@@ -55,6 +70,7 @@ export interface CoordinatorHooks {
   readonly onClientDropped?: (runId: RunId) => void;
   readonly onRoundCommitted?: (runId: RunId, summary: RoundSummary) => void;
   readonly onRoundEvaluated?: (runId: RunId, summary: RoundSummary) => void;
+  readonly onPrivacy?: (runId: RunId, facts: PrivacyFacts) => void;
   readonly onBytes?: (runId: RunId, direction: "up" | "down", bytes: number) => void;
   /** The storage refuses this process for good (`storage-fenced`): stop it. */
   readonly onFatal?: (error: FedLoraError) => void;

@@ -2,7 +2,7 @@ import { FedLoraError, assertUpdateMetrics } from "@fedlora/core";
 import type { BlobId, ClientId, ErrorCode, PlanId, UpdateMetrics } from "@fedlora/core";
 
 import type { RunEvent } from "./run-events.js";
-import { acceptedPlans, livePlan, livePlans, updatesPerRound } from "./run-state.js";
+import { acceptedPlans, livePlan, livePlans, plansOf, updatesPerRound } from "./run-state.js";
 import type { PastPlan, PlanState, RunMachineState } from "./run-state.js";
 
 /** More refusals of one plan than this are counted in metrics only, so that nobody can fill the journal. */
@@ -45,7 +45,7 @@ export function decideAcceptance(
   update: {
     readonly blobId: BlobId;
     readonly bytes: number;
-    readonly updateNorm: number;
+    readonly updateNorm: number | null;
     readonly metrics: UpdateMetrics;
     readonly weight: number;
   },
@@ -56,7 +56,7 @@ export function decideAcceptance(
   const common = { runId: state.runId, round: state.round, atMs };
   const events: RunEvent[] = [{ type: "update-accepted", ...common, planId, clientId, ...update }];
   // An update of a carried plan that comes between two rounds waits for the next one.
-  if (state.phase === "training" && acceptedPlans(state).length + 1 >= updatesPerRound(state.spec)) {
+  if (state.phase === "training" && (acceptedPlans(state).length + 1 >= updatesPerRound(state) || isLast(state))) {
     events.push({ type: "round-closed", ...common, reason: "complete" });
   }
   return { kind: "accept", events };
@@ -105,7 +105,16 @@ export function decideDecline(
 ): readonly RunEvent[] {
   const found = findPlan(state, clientId, planId);
   if (!("plan" in found) || !isAnswerable(state, found.plan)) return [];
-  return [{ type: "plan-declined", runId: state.runId, round: state.round, atMs, planId, clientId, code, reason }];
+  const { runId, round } = state;
+  const declined: RunEvent = { type: "plan-declined", runId, round, atMs, planId, clientId, code, reason };
+  if (found.plan.kind !== "train" || !isLast(state)) return [declined];
+  return [declined, { type: "round-closed", runId, round, atMs, reason: "unfilled" }];
+}
+
+/** Whether one more answer is the last that can come: nobody takes the place of one who was drawn by chance. */
+function isLast(state: RunMachineState): boolean {
+  if (state.spec.privacy.mode !== "client" || state.phase !== "training") return false;
+  return plansOf(state).filter(({ status }) => status === "open" || status === "dropped").length <= 1;
 }
 
 /** A client that had lost its slot is heard of again while its plan can still be answered. */

@@ -17,6 +17,8 @@ export function wantedPlans({ spec }: RunMachineState): number {
 /** Slots that nobody works on: every plan that is out or was accepted fills one. */
 export function vacancies(state: RunMachineState): number {
   if (state.status !== "running" || state.phase !== "training") return 0;
+  // Another client in the place of one that was drawn would take part with a higher probability than is accounted for.
+  if (state.spec.privacy.mode === "client") return 0;
   const isBuffered = state.spec.policy.kind === "buffered";
   // In a buffered run who has answered gets the next plan at once.
   const filled = plansOf(state).filter(
@@ -28,15 +30,20 @@ export function vacancies(state: RunMachineState): number {
 export function decideStart(
   state: RunMachineState,
   command: RunCommand,
-  start: { readonly methodPhase: string; readonly plans: readonly IssuedPlan[] },
+  start: {
+    readonly methodPhase: string;
+    readonly plans: readonly IssuedPlan[];
+    readonly reservedEpsilon?: number;
+  },
   atMs: number,
 ): readonly RunEvent[] {
   if (!isCurrent(state, command, "selecting")) return [];
   const { runId, round } = state;
-  const started: RunEvent = { type: "round-started", runId, round, atMs, wanted: wantedPlans(state), ...start };
-  // Updates that came between the rounds may be enough already.
+  const wanted = state.spec.privacy.mode === "client" ? start.plans.length : wantedPlans(state);
+  const started: RunEvent = { type: "round-started", runId, round, atMs, wanted, ...start };
+  // Updates that came between the rounds may be enough already; nobody may have been drawn.
   const waiting = Object.values(state.carried).filter(({ status }) => status === "accepted").length;
-  if (waiting < updatesPerRound(state.spec)) return [started];
+  if (waiting < updatesPerRound({ spec: state.spec, wanted })) return [started];
   return [started, { type: "round-closed", runId, round, atMs, reason: "complete" }];
 }
 
@@ -58,7 +65,7 @@ export function decideDeadline(state: RunMachineState, command: RunCommand, atMs
   if (!isCurrent(state, command, "training")) return [];
   const { runId, round, spec } = state;
   const accepted = acceptedPlans(state).length;
-  const quorum = quorumOf(spec);
+  const quorum = quorumOf(state);
   if (accepted >= quorum) return [{ type: "round-closed", runId, round, atMs, reason: "deadline" }];
   const message =
     `round ${round} had ${accepted} of at least ${quorum} updates after ${spec.deadlines.roundMs} ms ` +
@@ -76,7 +83,30 @@ export function decideUnfilled(state: RunMachineState, command: RunCommand, atMs
 /** A quorum is there, not the whole cohort, and no plan is out. */
 export function isUnfilled(state: RunMachineState): boolean {
   const isWaiting = plansOf(state).some(({ status }) => status === "open");
-  return !isWaiting && acceptedPlans(state).length >= quorumOf(state.spec);
+  return !isWaiting && acceptedPlans(state).length >= quorumOf(state);
+}
+
+/** Names the secret of the round's noise, once. */
+export function decideNoiseKey(
+  state: RunMachineState,
+  command: RunCommand,
+  secret: string,
+  atMs: number,
+): readonly RunEvent[] {
+  if (!isCurrent(state, command, "aggregating") || state.privacy?.noiseKey !== null) return [];
+  return [{ type: "noise-key-drawn", runId: state.runId, round: state.round, atMs, secret }];
+}
+
+/** Ends a run whose next round would cost more than is left; one that has nothing to show for it fails. */
+export function decideBudgetEnd(
+  state: RunMachineState,
+  command: RunCommand,
+  message: string,
+  atMs: number,
+): readonly RunEvent[] {
+  if (!isCurrent(state, command, "selecting")) return [];
+  if (state.rounds.length === 0) return decideFailure(state, "privacy-budget", message, atMs);
+  return [{ type: "run-completed", runId: state.runId, round: state.round, atMs, reason: "budget", message }];
 }
 
 export function decideCommit(
@@ -97,12 +127,13 @@ export function decideCommit(
 export function decideEvaluation(
   state: RunMachineState,
   command: RunCommand,
-  plans: readonly IssuedPlan[],
+  start: { readonly plans: readonly IssuedPlan[]; readonly reservedEpsilon?: number },
   atMs: number,
 ): readonly RunEvent[] {
   if (!isCurrent(state, command, "committed")) return [];
   const { runId, round } = state;
-  const started: RunEvent = { type: "evaluation-started", runId, round, atMs, plans };
+  const { plans } = start;
+  const started: RunEvent = { type: "evaluation-started", runId, round, atMs, ...start };
   return plans.length > 0 ? [started] : finishEvaluation(state, [], 0, { bytesUp: 0, bytesDown: 0 }, atMs);
 }
 

@@ -1,5 +1,6 @@
 import type { ClientId } from "@fedlora/core";
 
+import { payable, reservedEpsilon } from "../privacy/pay.js";
 import { candidatesOf, waitWhileDraining } from "./cohort-task.js";
 import { decideEvaluated, decideEvaluation } from "./decide-round.js";
 import type { PresentClient } from "./presence.js";
@@ -18,7 +19,8 @@ export async function startEvaluation(driver: RunDriver, command: RunCommand, si
   const unreserve = presence.reserve(clients.map(({ clientId }) => clientId));
   try {
     const { plans } = await driver.plans.issue(state, "evaluate", clients);
-    await driver.commit((latest) => decideEvaluation(latest, command, plans, clock.now()));
+    const start = { plans, ...reservedEpsilon(driver, plans, "evaluate") };
+    await driver.commit((latest) => decideEvaluation(latest, command, start, clock.now()));
   } finally {
     unreserve();
   }
@@ -62,10 +64,13 @@ async function untilReady(driver: RunDriver, signal: AbortSignal): Promise<void>
 /** In the order of their ids. Contributors are asked even between two polls. */
 function evaluators(driver: RunDriver): PresentClient[] {
   const { presence, isBusy } = driver.parts;
-  const chosen = new Map(candidatesOf(driver).map((client): [ClientId, PresentClient] => [client.clientId, client]));
+  const chosen = new Map(
+    candidatesOf(driver, "evaluate").map((client): [ClientId, PresentClient] => [client.clientId, client]),
+  );
   for (const clientId of contributorsOf(driver.state)) {
     const client = presence.get(clientId);
-    if (client !== undefined && !isBusy(clientId)) chosen.set(clientId, client);
+    if (client !== undefined && !isBusy(clientId) && payable(driver, clientId, "evaluate"))
+      chosen.set(clientId, client);
   }
   return [...chosen.values()].sort((a, b) => (a.clientId < b.clientId ? -1 : 1));
 }

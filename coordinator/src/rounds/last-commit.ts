@@ -1,5 +1,6 @@
 import { z } from "zod";
 
+import type { RunPrivacy } from "../privacy/run-privacy.js";
 import type { BlobRef } from "./run-events.js";
 import { selectNext } from "./reduce-evaluation.js";
 import { retirePlans } from "./reduce-plans.js";
@@ -37,6 +38,26 @@ const roundSchema = z.object({
   instructions: blobRefSchema,
   methodMetrics: z.record(z.string(), z.number()),
   keptUpdates: z.array(z.string()),
+  privacy: z
+    .object({
+      epsilon: z.number(),
+      clipNorm: z.number(),
+      nextClipNorm: z.number(),
+      unclippedShare: z.number().optional(),
+    })
+    .nullable()
+    .default(null),
+});
+
+const countsSchema = z.object({ training: z.int(), evaluation: z.int() });
+
+/** Without the secret's name: a round that begins again draws another. */
+const privacySchema = z.object({
+  noiseMultiplier: z.number(),
+  isNoiseSolved: z.boolean(),
+  clipNorm: z.number(),
+  spent: z.record(z.string(), countsSchema),
+  settled: countsSchema,
 });
 
 const pastPlanSchema = z.object({
@@ -85,6 +106,7 @@ const lastCommitSchema = z.object({
   bestRound: z.int(),
   participants: z.record(z.string(), z.int()),
   capacities: z.record(z.string(), capacitySchema).default({}),
+  privacy: privacySchema.nullable().default(null),
   pastPlans: z.record(z.string(), pastPlanSchema),
   writeKeys: z.array(z.string()),
 });
@@ -115,22 +137,30 @@ export interface LastCommit extends Pick<
   readonly adapter: BlobRef;
   readonly methodState: BlobRef | null;
   readonly rounds: readonly RoundRecord[];
+  /** What was reserved for the round that is left out counts as spent. */
+  readonly privacy: Omit<RunPrivacy, "noiseKey"> | null;
   readonly pastPlans: Readonly<Record<string, PastPlan>>;
 }
 
 export function lastCommitOf(state: RunMachineState): LastCommit {
   const { runId, spec, createdMs, createKey, status, reason, attempt, phase, phaseSinceMs } = state;
   const { initialAdapter, adapter, methodState, rounds, bestRound, participants, capacities, writeKeys } = state;
-  const { baseVersion, baseDeltas, joinedBase, bestBaseDeltas } = state;
+  const { baseVersion, baseDeltas, joinedBase, bestBaseDeltas, privacy } = state;
   return {
     format: "fedlora-last-commit/1",
     ...{ runId, spec, createdMs, createKey, status, reason, attempt, sinceMs: phaseSinceMs },
     isEvaluationPending: status === "running" && (phase === "committed" || phase === "evaluating"),
     ...{ initialAdapter, adapter, methodState, rounds, bestRound, participants, capacities, writeKeys },
     ...{ baseVersion, baseDeltas, joinedBase, bestBaseDeltas },
+    privacy: privacy === null ? null : withoutKey(privacy),
     // An evaluation that is begun again issues new plans; what was answered of the old ones stays known.
     pastPlans: phase === "evaluating" ? retirePlans(state).pastPlans : state.pastPlans,
   };
+}
+
+function withoutKey(privacy: RunPrivacy): LastCommit["privacy"] {
+  const { noiseMultiplier, isNoiseSolved, clipNorm, spent, settled } = privacy;
+  return { noiseMultiplier, isNoiseSolved, clipNorm, spent, settled };
 }
 
 /** Undefined for anything that `lastCommitOf` of some version did not make. */
@@ -165,6 +195,7 @@ export function reopenRun(commit: LastCommit, sequence: number, atMs: number): R
     closeReason: null,
     plans: {},
     carried: {},
+    privacy: commit.privacy === null ? null : { ...commit.privacy, noiseKey: null },
   };
   if (status === "completed") return state;
   if (isEvaluationPending) return { ...state, phaseSinceMs: atMs, reason: "" };

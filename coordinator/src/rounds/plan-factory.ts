@@ -25,6 +25,7 @@ import type { ModuleRanks } from "../planning/rank-planner.js";
 import type { BlobStore } from "../storage/storage.js";
 import type { BlobKeeper } from "./blob-keeper.js";
 import { decodeMethodState } from "./method-state-file.js";
+import { planPrivacyOf } from "../privacy/privacy-terms.js";
 import type { PresentClient } from "./presence.js";
 import { RankPlanning } from "./rank-planning.js";
 import type { RunContext } from "./run-context.js";
@@ -101,10 +102,14 @@ export class PlanFactory {
     return clientMismatch(capability, instruction, this.#context.spec.codec) === undefined;
   }
 
-  /** What the method says of updates of plans for any client: their stale weight does not depend on it. */
-  intakeRule(methodState: MethodRunState, methodPhase: string): IntakeRule {
+  /** What the method asks of, and takes from, a client of full rank: neither roles nor stale weights depend on more. */
+  forAnyone(
+    methodState: MethodRunState,
+    methodPhase: string,
+  ): { readonly instruction: ClientInstruction; readonly rule: IntakeRule } {
     const anyone = { clientId: "" as ClientId, maxRank: undefined, ranks: undefined, directives: [], codecs: [] };
-    return this.#context.method.intake(this.#context.method.prepare(methodPhase, methodState, anyone), 0);
+    const instruction = this.#context.method.prepare(methodPhase, methodState, anyone);
+    return { instruction, rule: this.#context.method.intake(instruction, 0) };
   }
 
   /** Plans for the state's round, in the order of the clients, and the method's phase that they belong to. */
@@ -168,6 +173,7 @@ export class PlanFactory {
       keepOptimizerState: instruction.keepOptimizerState,
       seed: spec.training.seed,
       rounds: spec.rounds,
+      privacy: state.privacy === null ? undefined : planPrivacyOf(spec, state.privacy.noiseMultiplier),
     };
     const { methodState } = await this.load(state);
     const global = await this.#loadGlobal(state.adapter);

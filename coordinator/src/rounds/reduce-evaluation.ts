@@ -1,10 +1,11 @@
 import type { BlobId } from "@fedlora/core";
 
+import { settle } from "../privacy/run-privacy.js";
 import { extendBaseChain } from "./base-chain.js";
 import { isBetter } from "./evaluation-result.js";
 import { retirePlans, withPlan, withPlans } from "./reduce-plans.js";
 import type { RunEventOf } from "./run-events.js";
-import { acceptedPlans, isEvaluationDue, plansOf } from "./run-state.js";
+import { acceptedPlans, clientsNeeded, isEvaluationDue, plansOf } from "./run-state.js";
 import type { RoundRecord, RunMachineState } from "./run-state.js";
 
 type EvaluationEvent = RunEventOf<"round-committed" | "evaluation-started" | "evaluation-accepted" | "round-evaluated">;
@@ -21,6 +22,7 @@ export function reduceEvaluation(state: RunMachineState, event: EvaluationEvent)
         baseVersion,
         ...extendBaseChain(state, event),
         rounds: [...state.rounds, roundRecord(state, event)],
+        privacy: privacyAfter(state, event),
       };
       if (isEvaluationDue(state.spec, event.round) || event.round >= state.spec.rounds) {
         return { ...committed, phase: "committed", reason: "", phaseSinceMs: event.atMs, deadlineAtMs: null };
@@ -54,7 +56,8 @@ export function reduceEvaluation(state: RunMachineState, event: EvaluationEvent)
       const before = state.rounds.find(({ round }) => round === state.bestRound)?.evaluation ?? null;
       const isBest = evaluation !== null && isBetter(state.spec, evaluation, before);
       const best = isBest ? { bestRound: event.round, bestBaseDeltas: state.baseDeltas } : {};
-      const evaluated = { ...retirePlans(state), rounds, ...best };
+      const privacy = state.privacy === null ? null : settle(state.privacy);
+      const evaluated = { ...retirePlans(state), rounds, ...best, privacy };
       if (event.round < state.spec.rounds) return selectNext(evaluated, event.atMs);
       return { ...evaluated, phase: "committed", reason: "", phaseSinceMs: event.atMs, deadlineAtMs: null };
     }
@@ -72,7 +75,7 @@ export function selectNext(state: RunMachineState, atMs: number): RunMachineStat
     closeReason: null,
     phaseSinceMs: atMs,
     deadlineAtMs: atMs + state.spec.deadlines.enrolMs,
-    reason: `waiting for clients: round ${round} needs ${state.spec.cohort.size}`,
+    reason: `waiting for clients: round ${round} needs ${clientsNeeded(state.spec)}`,
   };
 }
 
@@ -104,7 +107,14 @@ function roundRecord(state: RunMachineState, event: RunEventOf<"round-committed"
     keptUpdates: state.spec.keepUpdates
       ? accepted.map(({ acceptance }) => acceptance.blobId).filter((id): id is BlobId => id !== "")
       : [],
+    privacy: event.privacy ?? null,
   };
+}
+
+/** What was reserved is spent, and the noise of the round is not drawn again. */
+function privacyAfter({ privacy }: RunMachineState, event: RunEventOf<"round-committed">): RunMachineState["privacy"] {
+  if (privacy === null) return null;
+  return { ...settle(privacy), clipNorm: event.privacy?.nextClipNorm ?? privacy.clipNorm, noiseKey: null };
 }
 
 function meanTrainLoss(

@@ -1,3 +1,4 @@
+import { createRunPrivacy } from "../privacy/run-privacy.js";
 import { retirePlans } from "./reduce-plans.js";
 import { selectNext } from "./reduce-evaluation.js";
 import type { RunEventOf } from "./run-events.js";
@@ -37,6 +38,7 @@ export function createRunState(event: RunEventOf<"run-created">): RunMachineStat
     bestRound: 0,
     participants: {},
     capacities: {},
+    privacy: createRunPrivacy(completeSpec(event.spec), event.privacy),
     writeKeys: [],
     sequence: event.sequence,
   };
@@ -55,7 +57,7 @@ export function reduceLifecycle(state: RunMachineState, event: LifecycleEvent): 
     case "run-failed":
       return { ...end(state, event.atMs, event.message), status: "failed", phase: "failed" };
     case "run-completed": {
-      const reason = event.reason === "target" ? `round ${event.round} reached the target` : "";
+      const reason = event.reason === "target" ? `round ${event.round} reached the target` : (event.message ?? "");
       return { ...end(state, event.atMs, reason), status: "completed", phase: "committed" };
     }
     case "run-resumed":
@@ -73,7 +75,9 @@ export function reduceLifecycle(state: RunMachineState, event: LifecycleEvent): 
 
 function end(state: RunMachineState, atMs: number, reason: string): RunMachineState {
   const all = { ...state, plans: { ...state.plans, ...state.carried }, carried: {} };
-  return { ...retirePlans(all), deadlineAtMs: null, phaseSinceMs: atMs, reason };
+  // A reservation that was not settled stays spent: nobody can tell what became of what it was for.
+  const privacy = state.privacy === null ? null : { ...state.privacy, noiseKey: null };
+  return { ...retirePlans(all), privacy, deadlineAtMs: null, phaseSinceMs: atMs, reason };
 }
 
 function withKey(state: RunMachineState, key: string): readonly string[] {

@@ -1,10 +1,11 @@
 import type { ClientId, PlanId, PlanKind } from "@fedlora/core";
 
+import { reservePlans } from "../privacy/run-privacy.js";
 import type { IssuedPlan } from "./run-events.js";
 import { livePlan, maxPastPlans, plansOf } from "./run-state.js";
 import type { PastPlan, PlanState, RunMachineState } from "./run-state.js";
 
-/** Adds plans that were just issued and remembers who got one. */
+/** Adds plans that were just issued, remembers who got one, and reserves what they cost. */
 export function withPlans(state: RunMachineState, kind: PlanKind, plans: readonly IssuedPlan[]): RunMachineState {
   const fresh = plans.map((plan): [PlanId, PlanState] => [
     plan.planId,
@@ -19,6 +20,12 @@ export function withPlans(state: RunMachineState, kind: PlanKind, plans: readonl
     plans: { ...state.plans, ...Object.fromEntries(fresh) },
     participants: { ...state.participants, ...participants },
     capacities: { ...state.capacities, ...capacities },
+    privacy: reservePlans(
+      state.privacy,
+      state.spec,
+      kind,
+      plans.map(({ clientId }) => clientId),
+    ),
   };
 }
 

@@ -1,6 +1,7 @@
+import { giveBack, reserveRound } from "../privacy/run-privacy.js";
 import { carryPlans, withBatches, withPlan, withPlans } from "./reduce-plans.js";
 import type { RunEventOf } from "./run-events.js";
-import { plansOf, quorumOf, updatesPerRound } from "./run-state.js";
+import { livePlan, plansOf, quorumOf, updatesPerRound } from "./run-state.js";
 import type { RunMachineState } from "./run-state.js";
 
 type TrainingEvent = RunEventOf<
@@ -12,6 +13,7 @@ type TrainingEvent = RunEventOf<
   | "update-accepted"
   | "update-refused"
   | "round-closed"
+  | "noise-key-drawn"
 >;
 
 /** From the choice of a cohort to the close of its round; declined and dropped plans also occur in evaluations. */
@@ -32,6 +34,7 @@ export function reduceTraining(state: RunMachineState, event: TrainingEvent): Ru
             roundStartedMs: event.atMs,
             phaseSinceMs: event.atMs,
             deadlineAtMs: event.atMs + state.spec.deadlines.roundMs,
+            privacy: reserveRound(state.privacy, state.spec),
           },
           "train",
           event.plans,
@@ -39,8 +42,12 @@ export function reduceTraining(state: RunMachineState, event: TrainingEvent): Ru
       );
     case "slot-refilled":
       return explainWait(withPlans(state, "train", [event.plan]));
-    case "plan-declined":
-      return explainWait(withPlan(state, event.planId, () => ({ status: "declined" })));
+    case "plan-declined": {
+      const { planId, clientId } = event;
+      const kind = livePlan(state, planId)?.kind ?? "train";
+      const privacy = giveBack(state.privacy, state.spec, kind, clientId);
+      return explainWait(withPlan({ ...state, privacy }, planId, () => ({ status: "declined" })));
+    }
     case "client-dropped":
       return explainWait(withPlan(state, event.planId, () => ({ status: "dropped" })));
     case "client-returned":
@@ -62,6 +69,8 @@ export function reduceTraining(state: RunMachineState, event: TrainingEvent): Ru
         deadlineAtMs: null,
         reason: event.reason === "complete" ? "" : partialClose(state, event.reason),
       };
+    case "noise-key-drawn":
+      return state.privacy === null ? state : { ...state, privacy: { ...state.privacy, noiseKey: event.secret } };
   }
 }
 
@@ -71,7 +80,7 @@ function explainWait(state: RunMachineState): RunMachineState {
   if (state.phase === "evaluating") {
     return { ...state, reason: `waiting for ${count("open")} of ${plans.length} evaluations` };
   }
-  const wanted = Math.min(updatesPerRound(state.spec), state.wanted);
+  const wanted = Math.min(updatesPerRound(state), state.wanted);
   const gone = [
     ...(count("declined") > 0 ? [`${count("declined")} declined`] : []),
     ...(count("dropped") > 0 ? [`${count("dropped")} fell silent`] : []),
@@ -86,8 +95,7 @@ function explainWait(state: RunMachineState): RunMachineState {
 function partialClose(state: RunMachineState, reason: "deadline" | "unfilled"): string {
   const accepted = plansOf(state).filter(({ status }) => status === "accepted").length;
   const why = reason === "deadline" ? "at its deadline" : "because no client was left to wait for";
-  return (
-    `round ${state.round} closed ${why} with ${accepted} of ${updatesPerRound(state.spec)} updates ` +
-    `(quorum ${quorumOf(state.spec)})`
-  );
+  const quorum = quorumOf(state);
+  const needed = quorum === 0 ? "" : ` (quorum ${quorum})`;
+  return `round ${state.round} closed ${why} with ${accepted} of ${updatesPerRound(state)} updates${needed}`;
 }

@@ -3,7 +3,7 @@ import { FedLoraError } from "@fedlora/core";
 import type { ClientId, Clock, Logger, ModelManifest, RunId } from "@fedlora/core";
 
 import type { AggregationRunner } from "../aggregate/aggregation.js";
-import type { BlobStore } from "../storage/storage.js";
+import type { BlobStore, SecretStore } from "../storage/storage.js";
 import { runAggregation } from "./aggregation-task.js";
 import type { BlobKeeper } from "./blob-keeper.js";
 import { ByteMeter } from "./byte-meter.js";
@@ -16,6 +16,7 @@ import { JournaledState } from "./journaled-state.js";
 import type { Committed } from "./journaled-state.js";
 import { PlanFactory } from "./plan-factory.js";
 import type { Presence } from "./presence.js";
+import { RunAccount } from "../privacy/run-account.js";
 import { createRunContext } from "./run-context.js";
 import type { RunContext } from "./run-context.js";
 import type { RunEvent } from "./run-events.js";
@@ -28,6 +29,7 @@ import { Wakeup } from "./wakeup.js";
 /** What all runs share. */
 export interface RunParts {
   readonly blobs: BlobStore;
+  readonly secrets: SecretStore;
   readonly keeper: BlobKeeper;
   readonly aggregation: AggregationRunner;
   readonly methods: MethodRegistry;
@@ -36,6 +38,8 @@ export interface RunParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly randomBytes: (length: number) => Uint8Array;
+  /** For what privacy rests on. */
+  readonly secretBytes: (length: number) => Uint8Array;
   readonly tuning: CoordinatorTuning;
   /** Whether a client works on a plan of any run, or one is being made for it. */
   readonly isBusy: (clientId: ClientId) => boolean;
@@ -52,6 +56,8 @@ export class RunDriver {
   readonly parts: RunParts;
   readonly context: RunContext;
   readonly plans: PlanFactory;
+  /** Undefined in a run without privacy. */
+  readonly account: RunAccount | undefined;
   readonly meter = new ByteMeter();
   /** Told when the run's state changed. */
   readonly changes: Wakeup;
@@ -68,6 +74,7 @@ export class RunDriver {
     this.parts = parts;
     this.context = createRunContext(state.spec, manifest, parts.methods);
     this.plans = new PlanFactory(parts.blobs, parts.keeper, this.context, parts.randomBytes);
+    this.account = createAccount(state);
     this.changes = new Wakeup(parts.clock);
     this.logger = parts.logger.child({ runId: state.runId });
     this.#startedMs = parts.clock.monotonicMs();
@@ -190,6 +197,12 @@ export class RunDriver {
       return false;
     }
   }
+}
+
+function createAccount({ spec, privacy }: RunMachineState): RunAccount | undefined {
+  if (spec.privacy.mode === "none") return undefined;
+  if (privacy === null) throw new FedLoraError("privacy-invalid", "the run's journal holds no noise for its privacy");
+  return new RunAccount(spec, spec.privacy, privacy.noiseMultiplier);
 }
 
 /** What may pass by itself is waited for: a full disk, another append that failed. */

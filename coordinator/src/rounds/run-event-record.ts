@@ -11,12 +11,18 @@ export function toRunEventRecord(event: SequencedRunEvent): RunEventRecord {
 function dataOf(event: SequencedRunEvent): Readonly<Record<string, unknown>> {
   switch (event.type) {
     case "run-created":
-      return { name: event.spec.name, method: event.spec.method.name, rounds: event.spec.rounds };
+      return {
+        name: event.spec.name,
+        method: event.spec.method.name,
+        rounds: event.spec.rounds,
+        ...(event.privacy === undefined ? {} : { privacy: event.privacy }),
+      };
     case "round-started":
       return {
         wanted: event.wanted,
         methodPhase: event.methodPhase,
         cohort: event.plans.map((plan) => ({ clientId: plan.clientId, planId: plan.planId, ...rankFacts(plan) })),
+        ...reserved(event),
       };
     case "slot-refilled":
       return { planId: event.plan.planId, ...rankFacts(event.plan) };
@@ -35,12 +41,17 @@ function dataOf(event: SequencedRunEvent): Readonly<Record<string, unknown>> {
       return { planId: event.planId, code: event.code, message: event.message };
     case "round-closed":
       return { reason: event.reason };
+    case "noise-key-drawn":
+      return {};
     case "round-committed": {
-      const { adapter, baseVersion, methodMetrics, bytesUp, bytesDown } = event;
-      return { adapterBlobId: adapter.id, adapterBytes: adapter.size, baseVersion, methodMetrics, bytesUp, bytesDown };
+      const { adapter, baseVersion, methodMetrics, bytesUp, bytesDown, privacy } = event;
+      return {
+        ...{ adapterBlobId: adapter.id, adapterBytes: adapter.size, baseVersion, methodMetrics, bytesUp, bytesDown },
+        ...(privacy === undefined ? {} : { privacy }),
+      };
     }
     case "evaluation-started":
-      return { clients: event.plans.map(({ clientId, planId }) => ({ clientId, planId })) };
+      return { clients: event.plans.map(({ clientId, planId }) => ({ clientId, planId })), ...reserved(event) };
     case "evaluation-accepted":
       return { planId: event.planId, evaluation: event.metrics.evaluation ?? null };
     case "round-evaluated": {
@@ -52,7 +63,7 @@ function dataOf(event: SequencedRunEvent): Readonly<Record<string, unknown>> {
     case "run-resumed":
       return {};
     case "run-completed":
-      return { reason: event.reason };
+      return { reason: event.reason, ...(event.message === undefined ? {} : { message: event.message }) };
     case "run-failed":
       return { code: event.code, message: event.message };
   }
@@ -63,4 +74,8 @@ function rankFacts({ ranks }: IssuedPlan): Readonly<Record<string, number | null
   if (ranks === undefined) return {};
   const { depth, minRank, maxRank, totalRank, expectedMs } = ranks;
   return { depth, minRank, maxRank, totalRank, expectedMs };
+}
+
+function reserved({ reservedEpsilon }: { readonly reservedEpsilon?: number }): Readonly<Record<string, unknown>> {
+  return reservedEpsilon === undefined ? {} : { reservedEpsilon };
 }

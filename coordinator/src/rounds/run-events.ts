@@ -1,6 +1,7 @@
 import type { BlobId, ClientId, ErrorCode, PlanId, RunId, RunSpec, UpdateMetrics } from "@fedlora/core";
 
 import type { CapacityEstimate } from "../planning/capacity.js";
+import type { RunNoise } from "../privacy/run-privacy.js";
 import type { EvaluationResult } from "../service.js";
 
 export interface BlobRef {
@@ -48,6 +49,18 @@ export interface IssuedPlan {
   readonly ranks?: PlannedRanks | undefined;
 }
 
+/** What a committed round of a private run came to. */
+export interface RoundPrivacy {
+  /** Spent with this round, an upper bound. */
+  readonly epsilon: number;
+  /** What updates were clipped to. */
+  readonly clipNorm: number;
+  /** Of the next round. */
+  readonly nextClipNorm: number;
+  /** Share of updates that needed no clipping, with noise; absent where it is not released. */
+  readonly unclippedShare?: number;
+}
+
 /** Why training ended: enough updates, no time left, or nobody left to wait for. */
 export type CloseReason = "complete" | "deadline" | "unfilled";
 
@@ -77,6 +90,8 @@ export type RunEvent =
       readonly adapter: BlobRef;
       /** What its initialisation took out of the base weights; absent: nothing. */
       readonly baseDelta?: BaseDeltaRef;
+      /** Absent in a run without privacy. */
+      readonly privacy?: RunNoise;
     })
   | (Common & {
       readonly type: "round-started";
@@ -85,6 +100,8 @@ export type RunEvent =
       /** Plans to keep out or accepted: size x over-selection. */
       readonly wanted: number;
       readonly plans: readonly IssuedPlan[];
+      /** In a private run: spent once the round is committed, which is reserved with this. */
+      readonly reservedEpsilon?: number;
     })
   | (Common & { readonly type: "slot-refilled"; readonly plan: IssuedPlan })
   | (OfPlan & { readonly type: "plan-declined"; readonly code: string; readonly reason: string })
@@ -94,13 +111,16 @@ export type RunEvent =
       readonly type: "update-accepted";
       readonly blobId: BlobId;
       readonly bytes: number;
-      readonly updateNorm: number;
+      /** Null where it is no business of a journal: a release of mode `client`, before its noise. */
+      readonly updateNorm: number | null;
       readonly metrics: UpdateMetrics;
       /** What the update counts with in the aggregation, before normalisation. */
       readonly weight: number;
     })
   | (OfPlan & { readonly type: "update-refused"; readonly code: ErrorCode; readonly message: string })
   | (Common & { readonly type: "round-closed"; readonly reason: CloseReason })
+  /** The noise of the round is expanded from the secret of that name, whatever becomes of this process. */
+  | (Common & { readonly type: "noise-key-drawn"; readonly secret: string })
   | (Common & {
       readonly type: "round-committed";
       readonly adapter: BlobRef;
@@ -113,8 +133,15 @@ export type RunEvent =
       readonly methodMetrics: Readonly<Record<string, number>>;
       readonly bytesUp: number;
       readonly bytesDown: number;
+      /** Absent in a run without privacy. */
+      readonly privacy?: RoundPrivacy;
     })
-  | (Common & { readonly type: "evaluation-started"; readonly plans: readonly IssuedPlan[] })
+  | (Common & {
+      readonly type: "evaluation-started";
+      readonly plans: readonly IssuedPlan[];
+      /** As of `round-started`. */
+      readonly reservedEpsilon?: number;
+    })
   | (OfPlan & { readonly type: "evaluation-accepted"; readonly metrics: UpdateMetrics })
   | (Common & {
       readonly type: "round-evaluated";
@@ -127,7 +154,13 @@ export type RunEvent =
     })
   | (Common & { readonly type: "run-stopped"; readonly idempotencyKey: string; readonly reason: string })
   | (Common & { readonly type: "run-resumed"; readonly idempotencyKey: string })
-  | (Common & { readonly type: "run-completed"; readonly reason: "rounds" | "target" })
+  | (Common & {
+      readonly type: "run-completed";
+      /** `budget`: a further round would have cost more than there is left. */
+      readonly reason: "rounds" | "target" | "budget";
+      /** With `budget`: what is spent and what is left. */
+      readonly message?: string;
+    })
   | (Common & { readonly type: "run-failed"; readonly code: ErrorCode; readonly message: string });
 
 export type RunEventType = RunEvent["type"];

@@ -14,6 +14,7 @@ export function reportToHooks(hooks: CoordinatorHooks, state: RunMachineState, e
     switch (event.type) {
       case "round-started":
         hooks.onRoundStarted?.(runId, event.round, event.plans.length);
+        reportPrivacy(hooks, state, event.reservedEpsilon);
         break;
       case "update-accepted":
         hooks.onUpdateAccepted?.(runId, event.bytes);
@@ -25,6 +26,7 @@ export function reportToHooks(hooks: CoordinatorHooks, state: RunMachineState, e
         hooks.onClientDropped?.(runId);
         break;
       case "round-committed": {
+        reportPrivacy(hooks, state, event.privacy?.epsilon);
         const summary = summaryOf(event.round);
         if (summary !== undefined) hooks.onRoundCommitted?.(runId, summary);
         break;
@@ -45,9 +47,19 @@ export function reportToHooks(hooks: CoordinatorHooks, state: RunMachineState, e
       case "client-returned":
       case "update-refused":
       case "round-closed":
-      case "evaluation-started":
+      case "noise-key-drawn":
       case "evaluation-accepted":
+        break;
+      case "evaluation-started":
+        reportPrivacy(hooks, state, event.reservedEpsilon);
         break;
     }
   }
+}
+
+function reportPrivacy(hooks: CoordinatorHooks, state: RunMachineState, epsilonSpent: number | undefined): void {
+  const { spec, privacy, runId } = state;
+  if (spec.privacy.mode === "none" || privacy === null || epsilonSpent === undefined) return;
+  const { noiseMultiplier, clipNorm } = privacy;
+  hooks.onPrivacy?.(runId, { epsilonSpent, epsilonBudget: spec.privacy.epsilon, noiseMultiplier, clipNorm });
 }

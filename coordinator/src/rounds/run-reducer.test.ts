@@ -1,7 +1,8 @@
-import type { BlobId, ClientId, PlanId, RunId } from "@fedlora/core";
+import type { BlobId, ClientId, PlanId, RunId, RunSpec } from "@fedlora/core";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
+import { exposure, exposureOf } from "../privacy/run-privacy.js";
 import { testSpec } from "../testing/federation.js";
 import {
   decideAcceptance,
@@ -16,6 +17,7 @@ import {
   decideEvaluated,
   decideEvaluation,
   decideFailure,
+  decideNoiseKey,
   decideRefill,
   decideResume,
   decideStart,
@@ -24,8 +26,12 @@ import {
 } from "./decide-round.js";
 import type { BlobRef, IssuedPlan, RunEvent, SequencedRunEvent } from "./run-events.js";
 import { commandKey, pendingCommand, reduce } from "./run-reducer.js";
-import { plansOf, quorumOf } from "./run-state.js";
+import { plansOf, quorumOf, updatesPerRound } from "./run-state.js";
 import type { RunMachineState } from "./run-state.js";
+
+const hasPlan = (event: RunEvent, planId: PlanId): boolean =>
+  ("plans" in event && event.plans.some((plan) => plan.planId === planId)) ||
+  ("plan" in event && event.plan.planId === planId);
 
 const runId = "spam-1" as RunId;
 const ref = (name: string): BlobRef => ({
@@ -33,7 +39,12 @@ const ref = (name: string): BlobRef => ({
   size: 8,
 });
 const clients = ["a", "b", "c", "d", "e"] as ClientId[];
-const spec = testSpec({ rounds: 3, cohort: { size: 2, overSelection: 1.5 }, evaluation: { every: 2, target: 0.05 } });
+const usual = { rounds: 3, evaluation: { every: 2, target: 0.05 } };
+const spec = testSpec({ ...usual, cohort: { size: 2, overSelection: 1.5 } });
+const budget = { epsilon: 8, delta: 1e-3, clipNorm: 1, metricsNoise: 1 };
+const clientSpec = testSpec({ ...usual, cohort: { size: 2 }, privacy: { mode: "client", ...budget, population: 5 } });
+const localSpec = testSpec({ ...usual, cohort: { size: 2 }, privacy: { mode: "local", ...budget } });
+const specs = fc.constantFrom(spec, clientSpec, localSpec);
 
 /** What may be tried in any state; `pick` chooses among clients and plans. */
 interface Action {
@@ -58,6 +69,10 @@ function issue(state: RunMachineState, count: number, first: number, atMs: numbe
     }));
 }
 
+/** Clients of a round's start; where cohorts are drawn by chance, perhaps none. */
+const start = ({ spec: { privacy } }: RunMachineState, pick: number): number =>
+  privacy.mode === "client" ? pick % 4 : 1 + (pick % 3);
+
 /** The events that an action would journal: the decisions of the driver, or nothing where they refuse. */
 function decide(state: RunMachineState, { kind, pick }: Action, atMs: number): readonly RunEvent[] {
   const command = pendingCommand(state) ?? { kind: "aggregate" as const, round: state.round, attempt: state.attempt };
@@ -73,7 +88,12 @@ function decide(state: RunMachineState, { kind, pick }: Action, atMs: number): r
   const bytes = { bytesUp: pick, bytesDown: pick };
   switch (kind) {
     case 0:
-      return decideStart(state, command, { methodPhase: "train", plans: issue(state, 1 + (pick % 3), 0, atMs) }, atMs);
+      return decideStart(
+        state,
+        command,
+        { methodPhase: "train", plans: issue(state, start(state, pick), 0, atMs) },
+        atMs,
+      );
     case 1:
     case 2:
     case 3: {
@@ -97,11 +117,15 @@ function decide(state: RunMachineState, { kind, pick }: Action, atMs: number): r
       return pick % 2 === 0 ? decideDeadline(state, command, atMs) : decideUnfilled(state, command, atMs);
     case 9:
     case 10: {
+      const named = pick % 2 === 0 ? decideNoiseKey(state, command, `key-${atMs}`, atMs) : [];
+      if (named.length > 0) return named;
       const result = { adapter: ref(`adapter ${atMs}`), methodState: ref("s"), baseVersion: 0, methodMetrics: {} };
-      return decideCommit(state, command, { ...result, ...bytes }, atMs);
+      const clipNorm = { clipNorm: state.privacy?.clipNorm ?? 1, nextClipNorm: 1 + pick };
+      const privacy = state.privacy === null ? {} : { privacy: { epsilon: pick, ...clipNorm } };
+      return decideCommit(state, command, { ...result, ...bytes, ...privacy }, atMs);
     }
     case 11:
-      return decideEvaluation(state, command, issue(state, pick % 3, 20, atMs), atMs);
+      return decideEvaluation(state, command, { plans: issue(state, pick % 3, 20, atMs) }, atMs);
     case 12:
       return decideEvaluated(state, command, bytes, atMs);
     case 13:
@@ -114,7 +138,10 @@ function decide(state: RunMachineState, { kind, pick }: Action, atMs: number): r
 }
 
 /** A history that could have happened: whatever is tried, in whatever order. */
-function play(actions: readonly Action[]): {
+function play(
+  actions: readonly Action[],
+  of: RunSpec = spec,
+): {
   readonly events: SequencedRunEvent[];
   readonly states: RunMachineState[];
 } {
@@ -125,8 +152,9 @@ function play(actions: readonly Action[]): {
     atMs: 1,
     sequence: 1,
     idempotencyKey: "k",
-    spec,
+    spec: of,
     adapter: ref("0"),
+    ...(of.privacy.mode === "none" ? {} : { privacy: { noiseMultiplier: 1, isNoiseSolved: false } }),
   };
   const events: SequencedRunEvent[] = [created as SequencedRunEvent];
   const states = [reduce(undefined, events[0]!).state];
@@ -171,8 +199,8 @@ describe("the reducer", () => {
 
   test("keeps its invariants", () => {
     fc.assert(
-      fc.property(actions, (history) => {
-        const { states } = play(history);
+      fc.property(actions, specs, (history, of) => {
+        const { states } = play(history, of);
         for (const [index, state] of states.entries()) {
           const plans = plansOf(state);
           const accepted = plans.filter(({ acceptance }) => acceptance !== null);
@@ -180,13 +208,13 @@ describe("the reducer", () => {
           // Nobody has two plans of a stage, nobody counts twice, no more count than the cohort has.
           expect(new Set(plans.map(({ clientId }) => clientId)).size).toBe(plans.length);
           if (state.phase === "training" || state.phase === "aggregating") {
-            expect(accepted.length).toBeLessThanOrEqual(spec.cohort.size);
+            expect(accepted.length).toBeLessThanOrEqual(updatesPerRound(state));
           }
           expect(state.rounds.map(({ round }) => round)).toEqual(state.rounds.map((_, at) => at + 1));
           expect(state.rounds.length).toBeLessThanOrEqual(spec.rounds);
           for (const record of state.rounds) {
             expect(record.accepted).toBeLessThanOrEqual(record.planned);
-            expect(record.accepted).toBeGreaterThanOrEqual(quorumOf(spec));
+            expect(record.accepted).toBeGreaterThanOrEqual(quorumOf(state));
             expect(record.planned).toBe(record.accepted + record.declined + record.dropouts);
           }
           if (state.status === "completed") expect(state.rounds.length).toBeGreaterThan(0);
@@ -212,8 +240,8 @@ describe("the reducer", () => {
 
   test("gives the same state for a prefix and the rest, over JSON, as for the whole", () => {
     fc.assert(
-      fc.property(actions, fc.nat(), (history, cut) => {
-        const { events, states } = play(history);
+      fc.property(actions, specs, fc.nat(), (history, of, cut) => {
+        const { events, states } = play(history, of);
         const at = 1 + (cut % events.length);
         const prefix = JSON.parse(JSON.stringify(replay(events.slice(0, at)))) as RunMachineState;
         const rest = JSON.parse(JSON.stringify(events.slice(at))) as SequencedRunEvent[];
@@ -224,10 +252,44 @@ describe("the reducer", () => {
     );
   });
 
+  test("counts every release that was begun, whatever became of it", () => {
+    fc.assert(
+      fc.property(actions, fc.constantFrom(clientSpec, localSpec), (history, of) => {
+        const { events, states } = play(history, of);
+        for (const [index, state] of states.entries()) {
+          const sofar = events.slice(0, index + 1);
+          const { spent, noiseKey } = state.privacy!;
+          if (noiseKey !== null) expect([state.status, state.phase]).toEqual(["running", "aggregating"]);
+          const plansOfClient = (clientId: ClientId, kind: "train" | "evaluate"): number =>
+            sofar.reduce((count, event) => {
+              if (event.type === "slot-refilled")
+                return count + Number(kind === "train" && event.plan.clientId === clientId);
+              if (event.type === "round-started" || event.type === "evaluation-started") {
+                const isKind = (event.type === "round-started") === (kind === "train");
+                return count + (isKind ? event.plans.filter((plan) => plan.clientId === clientId).length : 0);
+              }
+              if (event.type !== "plan-declined" || event.clientId !== clientId) return count;
+              const isTraining = sofar.some((one) => one.type !== "evaluation-started" && hasPlan(one, event.planId));
+              return count - Number(isTraining === (kind === "train"));
+            }, 0);
+          const rounds = sofar.filter(({ type }) => type === "round-started").length;
+          for (const clientId of clients) {
+            const counts = exposureOf(state.privacy!, clientId);
+            const training = of.privacy.mode === "client" ? rounds : plansOfClient(clientId, "train");
+            expect(counts).toEqual({ training, evaluation: plansOfClient(clientId, "evaluate") });
+            expect(counts.training).toBeLessThanOrEqual(exposure(state.privacy!).training);
+          }
+          expect(Object.keys(spent).length).toBeLessThanOrEqual(clients.length + 1);
+        }
+      }),
+      { numRuns: 40 },
+    );
+  });
+
   test("says what became due exactly when it became due", () => {
     fc.assert(
-      fc.property(actions, (history) => {
-        const { events } = play(history);
+      fc.property(actions, specs, (history, of) => {
+        const { events } = play(history, of);
         let state: RunMachineState | undefined;
         let due = "";
         for (const event of events) {

@@ -68,6 +68,7 @@ function apply(state: RunMachineState | undefined, event: SequencedRunEvent): Ru
     case "update-accepted":
     case "update-refused":
     case "round-closed":
+    case "noise-key-drawn":
       return reduceTraining(state, event);
     case "round-committed":
     case "evaluation-started":

@@ -1,15 +1,16 @@
 import type { BlobId, ClientId, PlanId, PlanKind, RunId, RunSpec, UpdateMetrics } from "@fedlora/core";
 
 import type { CapacityEstimate } from "../planning/capacity.js";
+import type { RunPrivacy } from "../privacy/run-privacy.js";
 import type { EvaluationResult, RoundPhase, RunState } from "../service.js";
-import type { BaseDeltaRef, BlobRef, CloseReason, IssuedPlan } from "./run-events.js";
+import type { BaseDeltaRef, BlobRef, CloseReason, IssuedPlan, RoundPrivacy } from "./run-events.js";
 
 /**
  * Counts up when the state changes its shape or the reducer would make another one of the same events: of another version's snapshots
  * only the last commit is used. 2: snapshots hold it. 3: base deltas, plans that outlive their round.
- * 4: joined base deltas. 5: estimates of the clients' capacity.
+ * 4: joined base deltas. 5: estimates of the clients' capacity. 6: privacy.
  */
-export const reducerVersion = 5;
+export const reducerVersion = 6;
 
 export interface Acceptance {
   /** Journal sequence; what the receipt names. */
@@ -60,6 +61,8 @@ export interface RoundRecord {
   readonly methodMetrics: Readonly<Record<string, number>>;
   /** Update blobs that the run keeps; empty unless `keepUpdates`. */
   readonly keptUpdates: readonly BlobId[];
+  /** Null in a run without privacy. */
+  readonly privacy: RoundPrivacy | null;
 }
 
 /** Everything about a run that outlives the process; a plain JSON value, made by `reduce` alone. */
@@ -111,6 +114,8 @@ export interface RunMachineState {
   readonly participants: Readonly<Record<ClientId, number>>;
   /** What the rank plan knows of each client's speed and memory; empty where it needs none. */
   readonly capacities: Readonly<Record<ClientId, CapacityEstimate>>;
+  /** Null in a run without privacy. */
+  readonly privacy: RunPrivacy | null;
   /** Idempotency keys of the latest admin writes. */
   readonly writeKeys: readonly string[];
   /** Of the last event that was applied. */
@@ -146,20 +151,34 @@ export function acceptedPlans(state: RunMachineState): readonly (PlanState & { r
   );
 }
 
-/** Updates that end a round: the cohort's size, or the buffer's. */
-export function updatesPerRound({ cohort, policy }: RunSpec): number {
+/** Updates that end a round: the cohort's size, or the buffer's; of a cohort that was drawn by chance, all of its own. */
+export function updatesPerRound({ spec: { cohort, policy, privacy }, wanted }: RoundTerms): number {
+  if (privacy.mode === "client") return wanted;
   return policy.kind === "buffered" ? policy.bufferSize : cohort.size;
 }
 
-/** Updates needed at the deadline: the spec's quorum, by default half of those that end a round, rounded up. */
-export function quorumOf(spec: RunSpec): number {
-  const wanted = updatesPerRound(spec);
+/** Clients to draw a round's cohort from. */
+export function clientsNeeded({ cohort, privacy }: RunSpec): number {
+  return privacy.mode === "client" ? privacy.population : cohort.size;
+}
+
+type RoundTerms = Pick<RunMachineState, "spec" | "wanted">;
+
+/**
+ * Updates needed at the deadline: the spec's quorum, by default half of those that end a round, rounded up. None of a cohort that
+ * was drawn by chance: what it releases is due whoever is in it.
+ */
+export function quorumOf(state: RoundTerms): number {
+  const { spec } = state;
+  if (spec.privacy.mode === "client") return 0;
+  const wanted = updatesPerRound(state);
   return Math.min(wanted, spec.cohort.quorum ?? Math.ceil(wanted / 2));
 }
 
-export function isEvaluationDue(spec: RunSpec, round: number): boolean {
-  const { every } = spec.evaluation;
-  return every > 0 && (round % every === 0 || round === spec.rounds);
+/** In a private run only with noise on what is measured: without, it would be a release that nobody accounts for. */
+export function isEvaluationDue({ evaluation: { every }, privacy, rounds }: RunSpec, round: number): boolean {
+  if (privacy.mode !== "none" && privacy.metricsNoise === undefined) return false;
+  return every > 0 && (round % every === 0 || round === rounds);
 }
 
 /** Blobs that the run needs, now or for a restart. */

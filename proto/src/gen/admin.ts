@@ -20,6 +20,9 @@ import type { GetPrivacyResponse as _fedlora_v1_GetPrivacyResponse, GetPrivacyRe
 import type { GetRunRequest as _fedlora_v1_GetRunRequest, GetRunRequest__Output as _fedlora_v1_GetRunRequest__Output } from './fedlora/v1/GetRunRequest.js';
 import type { ListRunsRequest as _fedlora_v1_ListRunsRequest, ListRunsRequest__Output as _fedlora_v1_ListRunsRequest__Output } from './fedlora/v1/ListRunsRequest.js';
 import type { ListRunsResponse as _fedlora_v1_ListRunsResponse, ListRunsResponse__Output as _fedlora_v1_ListRunsResponse__Output } from './fedlora/v1/ListRunsResponse.js';
+import type { PrivacyAccount as _fedlora_v1_PrivacyAccount, PrivacyAccount__Output as _fedlora_v1_PrivacyAccount__Output } from './fedlora/v1/PrivacyAccount.js';
+import type { PrivacyEvent as _fedlora_v1_PrivacyEvent, PrivacyEvent__Output as _fedlora_v1_PrivacyEvent__Output } from './fedlora/v1/PrivacyEvent.js';
+import type { PrivacyRound as _fedlora_v1_PrivacyRound, PrivacyRound__Output as _fedlora_v1_PrivacyRound__Output } from './fedlora/v1/PrivacyRound.js';
 import type { RegisterModelRequest as _fedlora_v1_RegisterModelRequest, RegisterModelRequest__Output as _fedlora_v1_RegisterModelRequest__Output } from './fedlora/v1/RegisterModelRequest.js';
 import type { RegisterModelResponse as _fedlora_v1_RegisterModelResponse, RegisterModelResponse__Output as _fedlora_v1_RegisterModelResponse__Output } from './fedlora/v1/RegisterModelResponse.js';
 import type { RoundSummary as _fedlora_v1_RoundSummary, RoundSummary__Output as _fedlora_v1_RoundSummary__Output } from './fedlora/v1/RoundSummary.js';
@@ -57,6 +60,9 @@ export interface ProtoGrpcType {
       GetRunRequest: MessageTypeDefinition<_fedlora_v1_GetRunRequest, _fedlora_v1_GetRunRequest__Output>
       ListRunsRequest: MessageTypeDefinition<_fedlora_v1_ListRunsRequest, _fedlora_v1_ListRunsRequest__Output>
       ListRunsResponse: MessageTypeDefinition<_fedlora_v1_ListRunsResponse, _fedlora_v1_ListRunsResponse__Output>
+      PrivacyAccount: MessageTypeDefinition<_fedlora_v1_PrivacyAccount, _fedlora_v1_PrivacyAccount__Output>
+      PrivacyEvent: MessageTypeDefinition<_fedlora_v1_PrivacyEvent, _fedlora_v1_PrivacyEvent__Output>
+      PrivacyRound: MessageTypeDefinition<_fedlora_v1_PrivacyRound, _fedlora_v1_PrivacyRound__Output>
       RegisterModelRequest: MessageTypeDefinition<_fedlora_v1_RegisterModelRequest, _fedlora_v1_RegisterModelRequest__Output>
       RegisterModelResponse: MessageTypeDefinition<_fedlora_v1_RegisterModelResponse, _fedlora_v1_RegisterModelResponse__Output>
       RoundSummary: MessageTypeDefinition<_fedlora_v1_RoundSummary, _fedlora_v1_RoundSummary__Output>

@@ -1131,6 +1131,10 @@ export const descriptor = {
                 "runId": {
                   "type": "string",
                   "id": 1
+                },
+                "afterRound": {
+                  "type": "uint32",
+                  "id": 2
                 }
               }
             },
@@ -1140,9 +1144,159 @@ export const descriptor = {
                   "type": "string",
                   "id": 1
                 },
-                "ledgerJson": {
+                "account": {
+                  "type": "PrivacyAccount",
+                  "id": 3
+                },
+                "rounds": {
+                  "rule": "repeated",
+                  "type": "PrivacyRound",
+                  "id": 4
+                },
+                "moreRounds": {
+                  "type": "bool",
+                  "id": 5
+                }
+              },
+              "reserved": [
+                [
+                  2,
+                  2
+                ],
+                "ledger_json"
+              ]
+            },
+            "PrivacyAccount": {
+              "oneofs": {
+                "_epsilonSpentLower": {
+                  "oneof": [
+                    "epsilonSpentLower"
+                  ]
+                },
+                "_epsilonBudget": {
+                  "oneof": [
+                    "epsilonBudget"
+                  ]
+                },
+                "_samplingRate": {
+                  "oneof": [
+                    "samplingRate"
+                  ]
+                }
+              },
+              "fields": {
+                "accountant": {
                   "type": "string",
+                  "id": 1
+                },
+                "delta": {
+                  "type": "double",
                   "id": 2
+                },
+                "epsilonSpent": {
+                  "type": "double",
+                  "id": 3
+                },
+                "epsilonSpentLower": {
+                  "type": "double",
+                  "id": 4,
+                  "options": {
+                    "proto3_optional": true
+                  }
+                },
+                "epsilonSettled": {
+                  "type": "double",
+                  "id": 5
+                },
+                "epsilonBudget": {
+                  "type": "double",
+                  "id": 6,
+                  "options": {
+                    "proto3_optional": true
+                  }
+                },
+                "noiseMultiplier": {
+                  "type": "double",
+                  "id": 7
+                },
+                "noiseSolved": {
+                  "type": "bool",
+                  "id": 8
+                },
+                "clipNorm": {
+                  "type": "double",
+                  "id": 9
+                },
+                "samplingRate": {
+                  "type": "double",
+                  "id": 10,
+                  "options": {
+                    "proto3_optional": true
+                  }
+                },
+                "events": {
+                  "rule": "repeated",
+                  "type": "PrivacyEvent",
+                  "id": 11
+                },
+                "warnings": {
+                  "rule": "repeated",
+                  "type": "string",
+                  "id": 12
+                }
+              }
+            },
+            "PrivacyEvent": {
+              "fields": {
+                "mechanism": {
+                  "type": "string",
+                  "id": 1
+                },
+                "noiseMultiplier": {
+                  "type": "double",
+                  "id": 2
+                },
+                "samplingRate": {
+                  "type": "double",
+                  "id": 3
+                },
+                "reason": {
+                  "type": "string",
+                  "id": 4
+                },
+                "count": {
+                  "type": "uint64",
+                  "id": 5
+                }
+              }
+            },
+            "PrivacyRound": {
+              "oneofs": {
+                "_unclippedShare": {
+                  "oneof": [
+                    "unclippedShare"
+                  ]
+                }
+              },
+              "fields": {
+                "round": {
+                  "type": "uint32",
+                  "id": 1
+                },
+                "epsilon": {
+                  "type": "double",
+                  "id": 2
+                },
+                "clipNorm": {
+                  "type": "double",
+                  "id": 3
+                },
+                "unclippedShare": {
+                  "type": "double",
+                  "id": 4,
+                  "options": {
+                    "proto3_optional": true
+                  }
                 }
               }
             },

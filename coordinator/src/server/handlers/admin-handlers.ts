@@ -10,6 +10,7 @@ import {
   exportFromWire,
   limits,
   parseJson,
+  privacyReportToWire,
   runDetailToWire,
   runEventToWire,
   runSummaryToWire,
@@ -65,10 +66,9 @@ export function createAdminHandlers(calls: CallAdapters, admin: AdminService, bl
       "PutBlob",
       async (requests) => blobRefToWire(await receiveBlob(blobs, convertPieces(requests))) ?? {},
     ),
-    GetPrivacy: calls.unary("GetPrivacy", async (request) => {
-      const { mode, ledger } = await admin.privacy(runIdOf(request));
-      return { mode, ledgerJson: JSON.stringify(ledger ?? null) };
-    }),
+    GetPrivacy: calls.unary("GetPrivacy", async (request) =>
+      privacyReportToWire(await admin.privacy(runIdOf(request)), checkInt(request.afterRound, "after_round")),
+    ),
     Audit: calls.serverStream("Audit", async (request, { signal }, write) => {
       const after = checkInt(request.afterSequence, "after_sequence");
       for await (const record of admin.audit(runIdOf(request), after)) {

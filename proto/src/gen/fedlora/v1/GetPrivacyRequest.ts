@@ -3,8 +3,10 @@
 
 export interface GetPrivacyRequest {
   'runId'?: (string);
+  'afterRound'?: (number);
 }
 
 export interface GetPrivacyRequest__Output {
   'runId': (string);
+  'afterRound': (number);
 }
