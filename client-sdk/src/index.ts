@@ -43,6 +43,7 @@ export type {
   Transport,
 } from "./transport/transport.js";
 // --- privacy
+export { privatizeUpdate } from "./privacy/clip-update.js";
 export { readPrivacyLedger } from "./privacy/ledger-file.js";
 export type { LedgerEntry } from "./privacy/ledger.js";
 export { privacySpent } from "./privacy/owner-privacy.js";
@@ -52,10 +53,6 @@ export type { SecretSource } from "./privacy/secrets.js";
 // --- administration
 export { AdminClient } from "./admin/admin-client.js";
 export type { AdminClientOptions } from "./admin/admin-client.js";
-// --- privacy
-export { privatizeUpdate } from "./privacy/clip-update.js";
-export { seededSecrets, systemSecrets } from "./privacy/secrets.js";
-export type { SecretSource } from "./privacy/secrets.js";
 export type { EngineName, EngineOptions } from "./engine/engine.js";
 export { compileRun } from "./train/compile-run.js";
 // --- export
