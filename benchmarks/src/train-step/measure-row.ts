@@ -1,4 +1,4 @@
-import { systemClock } from "@fedlora/core";
+import { systemClock, systemSecret } from "@fedlora/core";
 import { EngineCore, loadBackend, nodeHost, readArtifact } from "@fedlora/client-sdk/engine";
 import type { EngineBackend, EngineName } from "@fedlora/client-sdk/engine";
 import { randomBatch, randomSlot } from "./random-batch.js";
@@ -13,12 +13,14 @@ export interface RowRequest {
   /** Another artifact whose steps take turns with these, so that the two can be compared. */
   readonly baselineFolder?: string;
   readonly profilePrefix?: string;
+  /** The artifact's examples are clipped and their sum is noised, as in DP-SGD; default: neither. */
+  readonly clipAndNoise?: boolean;
 }
 
 export interface RowMeasurement {
   readonly stepMs: number;
   readonly baselineStepMs: number | undefined;
-  /** Clipping, AdamW and clearing: what an optimizer step adds. */
+  /** Noise where it is asked for, clipping, AdamW and clearing: what an optimizer step adds. */
   readonly applyMs: number;
   readonly openMs: number;
   readonly gemmGflops: number;
@@ -57,7 +59,7 @@ export async function measureRow(request: RowRequest): Promise<RowMeasurement> {
       },
     },
   });
-  const measured = await openTrial(engine, request.artifactFolder, weightsFile);
+  const measured = await openTrial(engine, request.artifactFolder, weightsFile, request.clipAndNoise);
   await measured.step();
   await measured.step();
   // Before the baseline's graph and the products' buffers, which are not the step's.
@@ -89,10 +91,17 @@ interface Trial {
   step(): Promise<void>;
 }
 
-async function openTrial(engine: EngineCore, artifactFolder: string, weightsFile: string): Promise<Trial> {
+async function openTrial(
+  engine: EngineCore,
+  artifactFolder: string,
+  weightsFile: string,
+  clipAndNoise = false,
+): Promise<Trial> {
   const artifact = await readArtifact(artifactFolder);
   const slot = await engine.createSlot(randomSlot(artifact.manifest));
-  const request = { slot, artifact, weightsFile, inputs: randomBatch(artifact.manifest) };
+  const clipping = clipAndNoise ? { exampleClipping: { kind: "flat", clipNorm: 1 } as const } : {};
+  const request = { slot, artifact, weightsFile, inputs: randomBatch(artifact.manifest), ...clipping };
+  const { batch } = artifact.manifest.request;
   const learningRates = Object.fromEntries(
     artifact.manifest.outputs.flatMap(({ tensor }) => (tensor === undefined ? [] : [[tensor, 1e-4]])),
   );
@@ -103,7 +112,8 @@ async function openTrial(engine: EngineCore, artifactFolder: string, weightsFile
     step: async () => {
       const { loss, stepMs } = await engine.accumulate(request);
       const start = performance.now();
-      await engine.apply({ slot, learningRates, maxGradNorm: 1, proximalMu: undefined });
+      const noise = clipAndNoise ? { noise: { key: systemSecret(), std: 1, divisor: batch } } : {};
+      await engine.apply({ slot, learningRates, maxGradNorm: 1, proximalMu: undefined, ...noise });
       best.loss = loss;
       if (isWarm) {
         best.stepMs = Math.min(best.stepMs, stepMs);

@@ -3,7 +3,7 @@ import { elementCount } from "@fedlora/core";
 import { writeSafetensorsFile } from "@fedlora/core/node";
 import { compileArtifact, readWeightPlaces } from "@fedlora/client-sdk/engine";
 import type { ArtifactRequest } from "@fedlora/client-sdk/engine";
-import { describeShape, requestOf } from "./shapes.js";
+import { describeShape } from "./shapes.js";
 import type { ModelShape } from "./shapes.js";
 
 /** Weights of a trained model's size around zero, norms around one; the values do not change the time of a step. */
@@ -33,14 +33,13 @@ export interface Prepared {
 }
 
 export async function prepareArtifact(
-  shape: ModelShape,
-  privacy: ArtifactRequest["privacy"],
+  request: ArtifactRequest,
   weightsFile: string,
   folder: string,
 ): Promise<Prepared> {
   const start = performance.now();
   const artifact = await compileArtifact({
-    request: requestOf(shape, privacy),
+    request,
     weights: readWeightPlaces(weightsFile),
     outputFolder: join(folder, "artifacts"),
   });

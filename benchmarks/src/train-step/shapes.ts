@@ -58,8 +58,18 @@ export const shapes: Readonly<Record<ShapeName, ModelShape>> = {
   },
 };
 
-/** LoRA of rank 8 on query and value, as the artifact's request. */
-export function requestOf(shape: ModelShape, privacy: ArtifactRequest["privacy"]): ArtifactRequest {
+/** Where LoRA goes, and of which rank. */
+export interface AdapterShape {
+  readonly targets: RegExp;
+  readonly rank: number;
+}
+
+/** The artifact's request; default: LoRA of rank 8 on query and value. */
+export function requestOf(
+  shape: ModelShape,
+  privacy: ArtifactRequest["privacy"],
+  { targets, rank }: AdapterShape = { targets: shape.targets, rank: 8 },
+): ArtifactRequest {
   const { family, description } = describeShape(shape);
   const isDecoder = family === "llama";
   return {
@@ -73,8 +83,8 @@ export function requestOf(shape: ModelShape, privacy: ArtifactRequest["privacy"]
     batch: shape.batch,
     length: shape.length,
     adapted: description.modules
-      .filter(({ name }) => shape.targets.test(name))
-      .map(({ name }) => ({ name, rank: 8, trained: true })),
+      .filter(({ name }) => targets.test(name))
+      .map(({ name }) => ({ name, rank, trained: true })),
     modulesToSave: isDecoder ? [] : ["classifier"],
     privacy,
     memory: "plain",

@@ -1,15 +1,14 @@
-import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { engineTable, exclusionReason, forkModule, installedVersion } from "@fedlora/client-sdk/engine";
+import { engineTable, exclusionReason, installedVersion } from "@fedlora/client-sdk/engine";
 import type { EngineName } from "@fedlora/client-sdk/engine";
 import { atLeast, atMost, machine } from "../bench.js";
 import type { Bar, Bench } from "../bench.js";
-import type { RowMeasurement, RowRequest } from "./measure-row.js";
+import type { RowMeasurement } from "./measure-row.js";
 import { prepareArtifact, writeRandomWeights } from "./prepare.js";
-import type { RowAnswer } from "./row-child.js";
-import { shapes } from "./shapes.js";
+import { runRow } from "./run-row.js";
+import { requestOf, shapes } from "./shapes.js";
 import type { ModelShape, ShapeName } from "./shapes.js";
 
 type Row = Readonly<Record<string, string | number>> & { readonly engine: string; readonly model: string };
@@ -71,8 +70,8 @@ async function prepareModel(name: ShapeName, folder: string): Promise<Model> {
   const shape = shapes[name];
   const weightsFile = await writeRandomWeights(shape, folder);
   const [plain, perExample] = [
-    await prepareArtifact(shape, "none", weightsFile, folder),
-    await prepareArtifact(shape, "per-example", weightsFile, folder),
+    await prepareArtifact(requestOf(shape, "none"), weightsFile, folder),
+    await prepareArtifact(requestOf(shape, "per-example"), weightsFile, folder),
   ];
   return { shape, weightsFile, plainFolder: plain.artifactFolder, privateFolder: perExample.artifactFolder };
 }
@@ -80,14 +79,14 @@ async function prepareModel(name: ShapeName, folder: string): Promise<Model> {
 async function plainRow(engine: EngineName, model: Model, steps: number): Promise<Row> {
   const { shape, weightsFile, plainFolder } = model;
   const row = { engine, model: shape.name };
-  const answer = await runChild({ engine, weightsFile, steps, threads: threads(), artifactFolder: plainFolder });
+  const answer = await runRow({ engine, weightsFile, steps, threads: threads(), artifactFolder: plainFolder });
   return "error" in answer ? { ...row, ...answer } : { ...row, ...figures(shape, answer.measurement) };
 }
 
 async function privateRow(engine: EngineName, model: Model, steps: number): Promise<Row> {
   const { shape, weightsFile, plainFolder: baselineFolder, privateFolder: artifactFolder } = model;
   const row = { engine, model: `${shape.name}-private` };
-  const answer = await runChild({ engine, weightsFile, steps, threads: threads(), artifactFolder, baselineFolder });
+  const answer = await runRow({ engine, weightsFile, steps, threads: threads(), artifactFolder, baselineFolder });
   if ("error" in answer) return { ...row, ...answer };
   const { stepMs, baselineStepMs = Number.NaN } = answer.measurement;
   return { ...row, ...figures(shape, answer.measurement), overPlain: round(stepMs / baselineStepMs, 3) };
@@ -124,20 +123,6 @@ function bars(rows: readonly Row[]): Bar[] {
     atMost("private step over plain step, MiniLM", native("minilm-private", "overPlain"), 1.05),
     atMost("private step over plain step, 30-layer decoder", native("decoder-30-private", "overPlain"), 1.05),
   ];
-}
-
-async function runChild(request: RowRequest): Promise<RowAnswer> {
-  const child = forkModule(new URL("./row-child", import.meta.url));
-  try {
-    child.send(request);
-    const answer = once(child, "message").then(([message]) => message as RowAnswer);
-    const ended = once(child, "exit").then(([code, signal]): RowAnswer => {
-      return { error: `the row's process ended with ${String(signal ?? code)}` };
-    });
-    return await Promise.race([answer, ended]);
-  } finally {
-    child.kill("SIGKILL");
-  }
 }
 
 const threads = availableParallelism;
