@@ -54,8 +54,14 @@ function meanOf(values: Float64Array, from: number, to: number): number {
   return sum / (to - from);
 }
 
-/** By insertion: for the tens of values of a round that is faster than a general sort. */
+/** Up to so many values insertion is faster than a general sort. */
+const fewValues = 40;
+
 function sortAscending(values: Float64Array): void {
+  if (values.length > fewValues) {
+    values.sort();
+    return;
+  }
   for (let i = 1; i < values.length; i++) {
     const value = values[i] ?? 0;
     let at = i;

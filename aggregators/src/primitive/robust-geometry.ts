@@ -1,11 +1,11 @@
 import { moduleOfTensor } from "@fedlora/core";
 import type { StateDict } from "@fedlora/core";
-import { crossGram, dotAt, squaredNorm } from "../linalg/column-matrix.js";
+import { columnMatrix, crossGram, dotAt, squaredNorm } from "../linalg/column-matrix.js";
 import type { ColumnMatrix } from "../linalg/column-matrix.js";
 import type { AggregationPass, MethodRun } from "../method.js";
 import type { AdapterGroup } from "./adapter-groups.js";
 import { scalingOf } from "./method-parts.js";
-import { factorSizes, factorValues, termA, termB } from "./product-terms.js";
+import { factorSizes, factorValues, sideBySide, termA, termB } from "./product-terms.js";
 import type { FactorDeltas, FactorSpecs, FactorValues } from "./product-terms.js";
 import { deltaOf, samplesPass } from "./robust-samples.js";
 import type { Sample, SamplesOptions } from "./robust-samples.js";
@@ -108,17 +108,31 @@ export function factorPoints(samples: readonly Sample[], factors: FactorSpecs, f
 function productGram(points: readonly FactorPoint[], scaling: number): Pick<Geometry, "products" | "factorNorms"> {
   const size = points.length;
   const values = new Float64Array(size * size);
+  // Side by side the products of one point with all before it are two products of matrices.
+  const a = sideBySide(
+    points[0]?.a.rows ?? 0,
+    points.map((point) => point.a),
+  );
+  const b = sideBySide(
+    points[0]?.b.rows ?? 0,
+    points.map((point) => point.b),
+  );
   points.forEach((x, i) => {
+    const block = x.a.columns ** 2;
+    const right = crossGram(x.a, firstColumns(a, (i + 1) * x.a.columns)).values;
+    const left = crossGram(x.b, firstColumns(b, (i + 1) * x.b.columns)).values;
     for (let j = 0; j <= i; j++) {
-      const y = points[j] ?? x;
-      const right = crossGram(x.a, y.a).values;
-      const product = scaling * dotAt(crossGram(x.b, y.b).values, 0, right, 0, right.length);
+      const product = scaling * dotAt(left, j * block, right, j * block, block);
       values[i * size + j] = product;
       values[j * size + i] = product;
     }
   });
-  const factorNorms = Float64Array.from(points, ({ a, b }) => scaling * squaredNorm(a) * squaredNorm(b));
+  const factorNorms = Float64Array.from(points, (point) => scaling * squaredNorm(point.a) * squaredNorm(point.b));
   return { products: { size, values }, factorNorms };
+}
+
+function firstColumns({ rows, values }: ColumnMatrix, count: number): ColumnMatrix {
+  return columnMatrix(rows, count, values.subarray(0, rows * count));
 }
 
 function headGram(samples: readonly Sample[], { tensors }: AdapterGroup): GramMatrix {

@@ -33,15 +33,22 @@ export function krumScores(
   candidates: readonly number[],
   faulty: number,
 ): Float64Array {
-  const neighbours = Math.max(1, candidates.length - faulty - 2);
+  const neighbours = neighboursOf(candidates.length, faulty);
+  const distances = new Float64Array(Math.max(0, candidates.length - 1));
   return Float64Array.from(candidates, (point) => {
-    const distances = candidates
-      .filter((other) => other !== point)
-      .map((other) => squaredDistance(products, point, other) + squaredDistance(heads, point, other))
-      .sort((x, y) => x - y);
-    return distances.slice(0, neighbours).reduce((sum, distance) => sum + distance, 0);
+    let count = 0;
+    for (const other of candidates) {
+      if (other !== point)
+        distances[count++] = squaredDistance(products, point, other) + squaredDistance(heads, point, other);
+    }
+    return distances
+      .sort()
+      .subarray(0, neighbours)
+      .reduce((sum, distance) => sum + distance, 0);
   });
 }
+
+const neighboursOf = (candidates: number, faulty: number): number => Math.max(1, candidates - faulty - 2);
 
 /** The `count` candidates with the smallest scores; of equal ones the first. Ascending. */
 export function smallest(candidates: readonly number[], scores: Float64Array, count: number): readonly number[] {
@@ -60,14 +67,54 @@ export function repeatedKrum(
   faulty: number,
   count: number,
 ): readonly number[] {
-  let left = candidates;
+  const lists = candidates.map((point) => nearestFirst(geometry, candidates, point));
+  const isLeft = new Uint8Array(candidates.length).fill(1);
   const chosen: number[] = [];
-  while (chosen.length < count && left.length > 0) {
-    const picked = smallest(left, krumScores(geometry, left, faulty), 1);
-    chosen.push(...picked);
-    left = left.filter((point) => !picked.includes(point));
+  while (chosen.length < Math.min(count, candidates.length)) {
+    const neighbours = neighboursOf(candidates.length - chosen.length, faulty);
+    let best = -1;
+    let least = Infinity;
+    lists.forEach((list, k) => {
+      if (isLeft[k] === 0) return;
+      const score = scoreOf(list, isLeft, neighbours);
+      // The first one even where all are infinite.
+      if (score < least || best < 0) [best, least] = [k, score];
+    });
+    isLeft[best] = 0;
+    chosen.push(candidates[best] ?? 0);
   }
   return chosen.sort((x, y) => x - y);
+}
+
+/** The other candidates, as places in the list of all, with their squared distances, ascending. */
+interface Neighbours {
+  readonly places: Int32Array;
+  readonly distances: Float64Array;
+}
+
+function nearestFirst(
+  { products, heads }: Pick<Geometry, "products" | "heads">,
+  candidates: readonly number[],
+  point: number,
+): Neighbours {
+  const all = Float64Array.from(
+    candidates,
+    (other) => squaredDistance(products, point, other) + squaredDistance(heads, point, other),
+  );
+  const places = Int32Array.from(candidates.keys()).filter((place) => candidates[place] !== point);
+  places.sort((x, y) => (all[x] ?? 0) - (all[y] ?? 0));
+  return { places, distances: Float64Array.from(places, (place) => all[place] ?? 0) };
+}
+
+/** `krumScores` among those that are left. */
+function scoreOf({ places, distances }: Neighbours, isLeft: Uint8Array, neighbours: number): number {
+  let sum = 0;
+  for (let i = 0, taken = 0; i < places.length && taken < neighbours; i++) {
+    if (isLeft[places[i] ?? 0] === 0) continue;
+    sum += distances[i] ?? 0;
+    taken += 1;
+  }
+  return sum;
 }
 
 /** The weighted mean of some points. */
