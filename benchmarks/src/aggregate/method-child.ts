@@ -1,39 +1,68 @@
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import { compileMethod, runPasses } from "@fedlora/aggregators";
-import type { AggregationResult, UpdateView } from "@fedlora/aggregators";
+import { compileMethod, joinSealed, runPasses, sealSpans } from "@fedlora/aggregators";
+import type { AggregationResult, SealedPasses } from "@fedlora/aggregators";
 import { aggregateRound, AggregationPool } from "@fedlora/coordinator";
 import type { AggregationJob } from "@fedlora/coordinator";
 import { codecOf, openEncoded, readSafetensors } from "@fedlora/core";
 import type { ClientId } from "@fedlora/core";
+import { startThread } from "@fedlora/core/node";
+import { memoryRound } from "./memory-round.js";
+import type { MemoryRequest, SharedRound } from "./memory-round.js";
 import type { MethodInput, MethodOutput } from "./method-row.js";
 
 /** A child process of its own per row, so that peaks of memory are the row's; prints one JSON line. */
 const input = JSON.parse(process.argv[2] ?? "") as MethodInput;
 const job = settled(jobOf(input));
-const pool = new AggregationPool({ threadsPerJob: input.threads });
-const run: () => Promise<void> = prepareRound();
+const { run, end } = prepareRound();
 
+interface Round {
+  readonly wallSeconds: number;
+  readonly cpuSeconds: number;
+  readonly longestDelayMs: number;
+  readonly loopBusyMs: number;
+}
+const rounds: Round[] = [];
 // The peak is that of one round in a fresh process: over several it would tell when the collector ran.
 globalThis.gc?.();
-const loop = monitorEventLoopDelay({ resolution: 10 });
-const best = { wallSeconds: Infinity, cpuSeconds: Infinity };
 let peakRssMb = 0;
-for (let i = 0; i < input.repeats; i++) {
+const begin = performance.now();
+while (rounds.length < input.rounds || performance.now() - begin < 1e3 * input.seconds) {
+  rounds.push(await measureRound());
+  if (rounds.length === 1) peakRssMb = readPeakRssMb();
+}
+await end();
+// The first rounds pay for compiling the loops and starting threads.
+const warm = rounds.slice(Math.floor(rounds.length / 3));
+const output: MethodOutput = {
+  wallSeconds: median(warm.map(({ wallSeconds }) => wallSeconds)),
+  cpuSeconds: median(warm.map(({ cpuSeconds }) => cpuSeconds)),
+  peakRssMb,
+  longestDelayMs: Math.max(...rounds.map(({ longestDelayMs }) => longestDelayMs)),
+  loopBusyMs: Math.max(...warm.map(({ loopBusyMs }) => loopBusyMs)),
+};
+process.stdout.write(`${JSON.stringify(output)}\n`);
+
+async function measureRound(): Promise<Round> {
+  const loop = monitorEventLoopDelay({ resolution: 10 });
+  const before = performance.eventLoopUtilization();
   const cpu = process.cpuUsage();
   const start = performance.now();
-  if (input.source === "pool") loop.enable();
+  loop.enable();
   await run();
   loop.disable();
-  best.wallSeconds = Math.min(best.wallSeconds, (performance.now() - start) / 1e3);
+  const wallSeconds = (performance.now() - start) / 1e3;
   const { user, system } = process.cpuUsage(cpu);
-  best.cpuSeconds = Math.min(best.cpuSeconds, (user + system) / 1e6);
-  if (i === 0) peakRssMb = readPeakRssMb();
+  const loopBusyMs = performance.eventLoopUtilization(before).active;
+  return { wallSeconds, cpuSeconds: (user + system) / 1e6, longestDelayMs: loop.max / 1e6, loopBusyMs };
 }
-await pool.close();
-const longestDelayMs = input.source === "pool" ? loop.max / 1e6 : undefined;
-const output: MethodOutput = { ...best, peakRssMb, longestDelayMs };
-process.stdout.write(`${JSON.stringify(output)}\n`);
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = (sorted.length - 1) / 2;
+  return ((sorted[Math.floor(middle)] ?? 0) + (sorted[Math.ceil(middle)] ?? 0)) / 2;
+}
 
 /** Of this program alone: the peak that `resourceUsage` tells on Linux begins with the parent's. */
 function readPeakRssMb(): number {
@@ -43,17 +72,22 @@ function readPeakRssMb(): number {
   return Number(peak ?? fallback) / 1024;
 }
 
-function prepareRound(): () => Promise<void> {
-  if (input.source === "memory") {
-    const sum = prepareMemory();
-    return async () => assertDone(await Promise.resolve(sum()));
+function prepareRound(): { run: () => Promise<void>; end: () => Promise<unknown> } {
+  const nothing = (): Promise<void> => Promise.resolve();
+  switch (input.source) {
+    case "memory":
+      return prepareMemory();
+    case "disk":
+      return { run: async () => assertDone(await Promise.resolve(aggregateRound(job))), end: nothing };
+    case "pool": {
+      const pool = new AggregationPool({ threadsPerJob: input.threads });
+      return { run: async () => assertDone(await pool.run(job)), end: () => pool.close() };
+    }
   }
-  if (input.source === "disk") return async () => assertDone(await Promise.resolve(aggregateRound(job)));
-  return async () => assertDone(await pool.run(job));
 }
 
 function assertDone(
-  outcome: { readonly kind: "adapter" } | { readonly kind: "refused"; readonly message: string },
+  outcome: { readonly kind: "adapter" | "continue" } | { readonly kind: "refused"; readonly message: string },
 ): void {
   if (outcome.kind === "refused") throw new Error(outcome.message);
 }
@@ -81,25 +115,46 @@ function settled(first: AggregationJob): AggregationJob {
   return outcome.kind === "adapter" ? { ...first, state: outcome.state } : first;
 }
 
-/** The sums alone: decoded updates, without files and hashes. */
-function prepareMemory(): () => AggregationResult {
-  const decoder = codecOf(input.upload.codec).decoder(input.upload.layout);
-  const decoded = input.files.updates.map(({ path }) => {
-    const read = openEncoded(decoder, readSafetensors(readFileSync(path)).tensors);
-    return new Map(input.upload.layout.map(({ name }) => [name, read(name).slice()]));
-  });
-  const shapes = new Map(input.upload.layout.map(({ name, shape }) => [name, shape]));
-  const shape = (name: string): readonly number[] | undefined => shapes.get(name);
-  const views = job.updates.map((update, k): UpdateView => {
-    const values = decoded[k % decoded.length];
-    return { ...update, shape, tensor: (name) => values?.get(name) ?? new Float32Array(0) };
-  });
-  const method = compileMethod(job);
-  const global = readSafetensors(readFileSync(job.global.path)).tensors;
-  const sink = { open: () => undefined, write: () => undefined };
-  return () => {
-    const { round, phase, state, baseVersion } = job;
-    const aggregation = method.aggregate({ round, phase, state, global, baseVersion, sink });
-    return runPasses(aggregation, (visit) => views.forEach(visit));
+/** The sums alone: decoded updates, without files and hashes; threads share them as they share a round from files. */
+function prepareMemory(): { run: () => Promise<void>; end: () => Promise<unknown> } {
+  const shared = sharedRound();
+  const { open, sweep } = memoryRound(shared);
+  if (input.threads === 1) {
+    return {
+      run: async () => assertDone(await Promise.resolve(runPasses(open(), sweep))),
+      end: () => Promise.resolve(),
+    };
+  }
+  const helpers = Array.from({ length: input.threads - 1 }, () =>
+    startThread(new URL("./memory-thread", import.meta.url)),
+  );
+  const ask = (message: MemoryRequest): void => helpers.forEach((helper) => helper.postMessage(message));
+  ask({ round: shared });
+  const run = async (): Promise<void> => {
+    const tickets = new Int32Array(new SharedArrayBuffer(4));
+    ask({ tickets });
+    const answers = helpers.map(async (helper) => ((await once(helper, "message")) as [SealedPasses])[0]);
+    const aggregation = open();
+    const own = sealSpans(aggregation, sweep, () => Atomics.add(tickets, 0, 1));
+    const result = aggregation.finish(joinSealed(aggregation, [own, ...(await Promise.all(answers))]));
+    if (result.kind === "continue") throw new Error("only sums of one pass are measured in several threads");
+    assertDone(result satisfies AggregationResult);
   };
+  return { run, end: () => Promise.all(helpers.map((helper) => helper.terminate())) };
+}
+
+function sharedRound(): SharedRound {
+  const { codec, layout } = input.upload;
+  const decoder = codecOf(codec).decoder(layout);
+  const updates = input.files.updates.map(({ path }) => {
+    const read = openEncoded(decoder, readSafetensors(readFileSync(path)).tensors);
+    return new Map(layout.map(({ name }) => [name, sharedCopy(read(name))]));
+  });
+  return { job, global: readFileSync(job.global.path), updates };
+}
+
+function sharedCopy(values: Float32Array): Float32Array {
+  const copy = new Float32Array(new SharedArrayBuffer(values.byteLength));
+  copy.set(values);
+  return copy;
 }

@@ -13,24 +13,28 @@ export interface MethodInput {
   readonly upload: { readonly layout: TensorLayout; readonly codec: string };
   readonly files: StoredRound;
   readonly clients: number;
-  readonly repeats: number;
+  /** Rounds to measure: at least so many, and for so many seconds. */
+  readonly rounds: number;
+  readonly seconds: number;
   /** Whether the method needs no more than sums. */
   readonly isSum: boolean;
   /** Decoded updates in memory; stored files in this thread; stored files through the coordinator's pool. */
   readonly source: "memory" | "disk" | "pool";
-  /** Of the pool for the round. */
+  /** That share the round. */
   readonly threads: number;
 }
 
+/** Times are medians over the rounds, the first third left out. */
 export interface MethodOutput {
-  /** Best of the repeats: the first pays for compiling the loops and starting threads. */
   readonly wallSeconds: number;
-  /** Processor time, all threads; also the best of the repeats. */
+  /** Processor time, all threads. */
   readonly cpuSeconds: number;
   /** Of the process after its first round. */
   readonly peakRssMb: number;
-  /** Longest time that the event loop did not turn; pool only. */
-  readonly longestDelayMs: number | undefined;
+  /** Longest time that the event loop did not turn, over all rounds. */
+  readonly longestDelayMs: number;
+  /** Of a round, the longest that the event loop's thread had work of its own. */
+  readonly loopBusyMs: number;
 }
 
 export interface MethodRow {
@@ -44,13 +48,15 @@ export interface MethodRow {
   readonly mbPerSecond: number;
   readonly mbPerCpuSecond: number;
   readonly peakRssMb: number;
+  /** Pool only. */
   readonly longestDelayMs?: number;
+  readonly loopBusyMs?: number;
   readonly note?: string;
 }
 
 /** Measures one row. Megabytes are those of the decoded updates, float32. */
 export async function measureRow(scale: Scale, input: MethodInput): Promise<MethodRow> {
-  const { wallSeconds, cpuSeconds, peakRssMb, longestDelayMs } = (await runChild(
+  const { wallSeconds, cpuSeconds, peakRssMb, longestDelayMs, loopBusyMs } = (await runChild(
     "method-child",
     input,
   )) as MethodOutput;
@@ -66,7 +72,9 @@ export async function measureRow(scale: Scale, input: MethodInput): Promise<Meth
     mbPerSecond: rounded((mbPerUpdate * input.clients) / wallSeconds, 1),
     mbPerCpuSecond: rounded((mbPerUpdate * input.clients) / cpuSeconds, 1),
     peakRssMb: rounded(peakRssMb, 1),
-    ...(longestDelayMs === undefined ? {} : { longestDelayMs: rounded(longestDelayMs, 1) }),
+    ...(input.source === "pool"
+      ? { longestDelayMs: rounded(longestDelayMs, 1), loopBusyMs: rounded(loopBusyMs, 1) }
+      : {}),
   };
 }
 
