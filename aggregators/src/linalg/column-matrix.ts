@@ -107,7 +107,7 @@ export function multiply(x: ColumnMatrix, y: ColumnMatrix): ColumnMatrix {
 }
 
 /** out[at + i] += the sum over c < 4 of factors[atFactors + c] * x[atX + c * length + i]. */
-function addFour(
+export function addFour(
   out: Float64Array,
   at: number,
   x: Float64Array,

@@ -1,6 +1,6 @@
 import { RandomStream } from "@fedlora/core";
 import type { RandomKey } from "@fedlora/core";
-import { addScaled, columnMatrix, dotAt } from "../linalg/column-matrix.js";
+import { addFour, addScaled, columnMatrix, dotAt } from "../linalg/column-matrix.js";
 import type { ColumnMatrix } from "../linalg/column-matrix.js";
 import { factoredProductSvd } from "../linalg/factored-product-svd.js";
 import type { TruncatedSvd } from "../linalg/factored-product-svd.js";
@@ -16,8 +16,8 @@ export interface CoordinateProduct {
   readonly leftOut: number;
 }
 
-/** Row `row` of M, its dIn values from `at` on. */
-type VisitRow = (row: number, values: Float64Array, at: number) => void;
+/** Rows `row` to `row + count - 1` of M, one after the other. */
+type VisitRows = (row: number, count: number, values: Float64Array) => void;
 
 /** Rows of all products held at once. */
 const blockRows = 8;
@@ -38,13 +38,15 @@ export function coordinateProduct(
   const dIn = points[0]?.a.rows ?? 0;
   const dOut = points[0]?.b.rows ?? 0;
   const width = Math.min(2 * rank + 8, dIn, dOut);
-  const sweep = (visit: VisitRow): void => sweepRows(points, rule, visit);
+  const sweep = (visit: VisitRows): void => sweepRows(points, rule, visit);
 
   /** An orthonormal basis of M X. */
   const rangeOf = (x: ColumnMatrix): ColumnMatrix => {
     const y = columnMatrix(dOut, x.columns);
-    sweep((row, values, at) => {
-      for (let c = 0; c < x.columns; c++) y.values[c * dOut + row] = dotAt(values, at, x.values, c * dIn, dIn);
+    sweep((row, count, values) => {
+      for (let c = 0; c < x.columns; c++) {
+        for (let i = 0; i < count; i++) y.values[c * dOut + row + i] = dotAt(values, i * dIn, x.values, c * dIn, dIn);
+      }
     });
     return basisOf(y);
   };
@@ -53,9 +55,11 @@ export function coordinateProduct(
   const project = (q: ColumnMatrix): ColumnMatrix => {
     const z = columnMatrix(dIn, q.columns);
     square = 0;
-    sweep((row, values, at) => {
-      square += dotAt(values, at, values, at, dIn);
-      for (let c = 0; c < q.columns; c++) addScaled(z.values, c * dIn, q.values[c * dOut + row] ?? 0, values, at, dIn);
+    sweep((row, count, values) => {
+      for (let i = 0; i < count; i++) square += dotAt(values, i * dIn, values, i * dIn, dIn);
+      for (let c = 0; c < q.columns; c++) {
+        addColumns(z.values, c * dIn, values, q.values, c * dOut + row, count, dIn);
+      }
     });
     return z;
   };
@@ -72,30 +76,45 @@ export function coordinateProduct(
   return { svd, square, leftOut: Math.max(0, square - kept) };
 }
 
-/** Calls `visit` for each row of M, in order; the array is only valid until the next call. */
-function sweepRows(points: readonly FactorPoint[], rule: CoordinateRule, visit: VisitRow): void {
+/** Calls `visit` for the rows of M, in order; the array is only valid until the next call. */
+function sweepRows(points: readonly FactorPoint[], rule: CoordinateRule, visit: VisitRows): void {
   const dIn = points[0]?.a.rows ?? 0;
   const dOut = points[0]?.b.rows ?? 0;
   const products = points.map(() => new Float64Array(blockRows * dIn));
   const result = new Float64Array(blockRows * dIn);
   const values = new Float64Array(points.length);
+  const row = new Float64Array(points[0]?.b.columns ?? 0);
   for (let start = 0; start < dOut; start += blockRows) {
     const count = Math.min(blockRows, dOut - start);
     points.forEach(({ a, b }, k) => {
       const product = products[k] ?? result;
       product.fill(0);
       for (let i = 0; i < count; i++) {
-        for (let q = 0; q < a.columns; q++) {
-          addScaled(product, i * dIn, b.values[q * dOut + start + i] ?? 0, a.values, q * dIn, dIn);
-        }
+        for (let q = 0; q < a.columns; q++) row[q] = b.values[q * dOut + start + i] ?? 0;
+        addColumns(product, i * dIn, a.values, row, 0, a.columns, dIn);
       }
     });
     for (let at = 0; at < count * dIn; at++) {
       for (let k = 0; k < values.length; k++) values[k] = products[k]?.[at] ?? 0;
       result[at] = rule(values);
     }
-    for (let i = 0; i < count; i++) visit(start + i, result, i * dIn);
+    visit(start, count, result);
   }
+}
+
+/** out[at + i] += the sum over c < count of factors[atFactors + c] * x[c * length + i], four at a time, from the first on. */
+function addColumns(
+  out: Float64Array,
+  at: number,
+  x: Float64Array,
+  factors: Float64Array,
+  atFactors: number,
+  count: number,
+  length: number,
+): void {
+  let c = 0;
+  for (; c + 3 < count; c += 4) addFour(out, at, x, c * length, factors, atFactors + c, length);
+  for (; c < count; c++) addScaled(out, at, factors[atFactors + c] ?? 0, x, c * length, length);
 }
 
 /** Orthonormal columns that span those of a matrix, which is overwritten. */
