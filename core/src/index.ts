@@ -67,7 +67,7 @@ export { nearest, suggestion } from "./text/nearest.js";
 export { firstLayoutDifference } from "./tensor/layout-difference.js";
 export type { LayoutDifference } from "./tensor/layout-difference.js";
 export { clientControlName, controlledTensor, isControlTensor, serverControlName } from "./adapter/control-tensors.js";
-export { moduleOfTensor, tensorKindOf } from "./adapter/tensor-kind.js";
+export { moduleOfTensor, rankAxes, tensorKindOf } from "./adapter/tensor-kind.js";
 export type { TensorKind } from "./adapter/tensor-kind.js";
 export { referenceModelNames, referenceModules } from "./model/reference-models.js";
 export type { TensorRole, TensorRoles, UpdateForm } from "./adapter/tensor-roles.js";

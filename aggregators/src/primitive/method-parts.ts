@@ -5,6 +5,7 @@ import {
   fromFloat32,
   itemSize,
   moduleOfTensor,
+  rankAxes,
   shapesEqual,
   tensorKindOf,
   toFloat32,
@@ -54,16 +55,6 @@ function shapeAt(
   const axes = rankAxes[kind];
   return shape.map((size, axis) => (axes.includes(axis) ? Math.min(rank, size) : size));
 }
-
-/** The axes of a tensor that shrink with the client's rank. */
-export const rankAxes: Readonly<Record<TensorKind, readonly number[]>> = {
-  head: [],
-  "lora-a": [0],
-  "lora-b": [1],
-  "lora-r": [0, 1],
-  "vera-d": [0],
-  "vera-b": [],
-};
 
 /** An instruction of the usual kind: deltas come back, nothing more is told. */
 export function deltaInstruction(

@@ -1,9 +1,9 @@
-import { elementCount, FedLoraError, fromFloat32, shapesEqual, tensorKindOf, toFloat32 } from "@fedlora/core";
+import { elementCount, FedLoraError, fromFloat32, rankAxes, shapesEqual, tensorKindOf, toFloat32 } from "@fedlora/core";
 import type { StateDict, Tensor, TensorSpec } from "@fedlora/core";
 import type { AggregationPass, TensorGroup, UpdateView } from "../method.js";
 import { ExactSum } from "./exact-sum.js";
 import { ExactTotal } from "./exact-total.js";
-import { rankAxes, tensorOf } from "./method-parts.js";
+import { tensorOf } from "./method-parts.js";
 import { namingUpdate } from "./naming-update.js";
 import type { WeightedMean } from "./weighted-mean.js";
 

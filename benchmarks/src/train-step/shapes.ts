@@ -93,6 +93,10 @@ export function requestOf(
   };
 }
 
+export function numLayers({ config }: ModelShape): number {
+  return Number(config["num_hidden_layers"]);
+}
+
 export function describeShape({ config }: ModelShape): {
   readonly family: string;
   readonly description: ReturnType<(typeof builtInFamilies)[number]["describe"]>;

@@ -11,7 +11,7 @@ export type ArtifactPurpose = "train" | "activation-sketch" | "evaluate" | "gene
 export interface AdaptedModule {
   /** Canonical module name, as in the model's manifest. */
   readonly name: string;
-  /** Rank of the tensors in the graph (padded ranks come with a mask input). */
+  /** Rank of the tensors in the graph; the adapter's may be lower: the runtime fills up with zeros, which change nothing. */
   readonly rank: number;
   /** False below the trained depth: applied in the forward pass, without gradients. */
   readonly trained: boolean;

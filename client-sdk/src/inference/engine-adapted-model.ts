@@ -36,7 +36,7 @@ export interface AdaptedModelOptions {
 export function createAdaptedModel(options: AdaptedModelOptions): AdaptedModel {
   const { baseModel, engine, compile, adapter } = options;
   const { tokenizer } = baseModel;
-  const none: AdapterPlan = { adapted: [], modulesToSave: [], scalings: {}, trained: new Map() };
+  const none: AdapterPlan = { adapted: [], fullRanks: {}, modulesToSave: [], scalings: {}, trained: new Map() };
   const tensors: StateDict = adapter?.tensors ?? new Map();
   const plan =
     adapter === undefined

@@ -17,6 +17,8 @@ import type { AdaptedModule } from "../engine/artifact.js";
 export interface AdapterPlan {
   /** Modules with an adapter, in the order of the model's manifest. */
   readonly adapted: readonly AdaptedModule[];
+  /** The run's rank of each adapted module, which this client's own may be below. */
+  readonly fullRanks: Readonly<Record<string, number>>;
   /** Heads held in full, by canonical name. */
   readonly modulesToSave: readonly string[];
   /** Per adapted module, the run's alpha / rank (or / sqrt(rank)), whatever rank this client holds: a prefix of a factor means the same for all. */
@@ -51,6 +53,7 @@ export function planAdapter(
 
   const adapted: AdaptedModule[] = [];
   const scalings: Record<string, number> = {};
+  const fullRanks: Record<string, number> = {};
   for (const module of resolved.modules) {
     const form = formIn(module, resolved.variant, left);
     const [first] = formTensors(module, form, 0);
@@ -66,6 +69,7 @@ export function planAdapter(
     const kinds = tensors.flatMap(({ name, kind }) => (trained.has(name) ? [kind] : []));
     adapted.push(adaptedModule(module.name, rank, form, kinds));
     scalings[module.name] = module.scaling;
+    fullRanks[module.name] = module.rank;
   }
   const modulesToSave: string[] = [];
   for (const { name, dIn, dOut, bias } of resolved.heads) {
@@ -81,7 +85,7 @@ export function planAdapter(
   }
   const [unexpected] = left.keys();
   if (unexpected !== undefined) throw invalid(unexpected, "belongs to no module that the adapter's spec names");
-  return { adapted, modulesToSave, scalings, trained };
+  return { adapted, fullRanks, modulesToSave, scalings, trained };
 }
 
 /** The run's form, or plain LoRA where none of what makes the form another is there. */

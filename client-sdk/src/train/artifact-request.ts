@@ -10,7 +10,8 @@ export interface GraphSettings {
   readonly baseModel: Pick<BaseModel, "manifest" | "family" | "configJson">;
   readonly purpose: ArtifactPurpose;
   readonly task: ArtifactRequest["task"];
-  readonly adapter: Pick<AdapterPlan, "adapted" | "modulesToSave">;
+  /** With the run's ranks, graphs are shared by clients of like ranks; without, they have exactly the adapter's. */
+  readonly adapter: Pick<AdapterPlan, "adapted" | "modulesToSave"> & Partial<Pick<AdapterPlan, "fullRanks">>;
   /** Rows of a batch. */
   readonly batch: number;
   readonly memory?: ArtifactRequest["memory"];
@@ -22,6 +23,17 @@ export interface GraphSettings {
 }
 
 /**
+ * The rank that a module has in the graph: below the run's own it is a power of two from 4 on, so that a planner that
+ * changes ranks from round to round asks for few graphs.
+ *
+ * @param fullRank the run's; absent: nobody's rank is cut
+ */
+export function graphRank(rank: number, fullRank = rank): number {
+  if (rank >= fullRank) return rank;
+  return Math.min(fullRank, Math.max(4, 2 ** Math.ceil(Math.log2(rank))));
+}
+
+/**
  * The graphs of one piece of work, one per length bucket; each is compiled once.
  *
  * @returns length of the rows -> graph
@@ -30,10 +42,13 @@ export function createGraphs(settings: GraphSettings, compile: Compile): (length
   const { baseModel, adapter, purpose } = settings;
   const graphs = new Map<number, Promise<ArtifactRef>>();
   // Only a training graph differentiates, so all others are the same whatever is trained.
+  const padded = adapter.adapted.map((module) => {
+    return { ...module, rank: graphRank(module.rank, adapter.fullRanks?.[module.name]) };
+  });
   const adapted =
     purpose === "train"
-      ? adapter.adapted
-      : adapter.adapted.map(({ name, rank, form }) => ({ name, rank, trained: false, ...(form && { form }) }));
+      ? padded
+      : padded.map(({ name, rank, form }) => ({ name, rank, trained: false, ...(form && { form }) }));
   const names = new Set(adapted.map(({ name }) => name));
   const baseDeltaModules = (settings.pairs?.modules ?? []).filter((name) => !names.has(name));
   return (length) => {

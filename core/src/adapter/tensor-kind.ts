@@ -1,6 +1,16 @@
 /** What an adapter tensor is, by its name alone. */
 export type TensorKind = "lora-a" | "lora-b" | "lora-r" | "vera-d" | "vera-b" | "head";
 
+/** The axes of a tensor that shrink with the rank. */
+export const rankAxes: Readonly<Record<TensorKind, readonly number[]>> = {
+  head: [],
+  "lora-a": [0],
+  "lora-b": [1],
+  "lora-r": [0, 1],
+  "vera-d": [0],
+  "vera-b": [],
+};
+
 const endings: readonly (readonly [string, TensorKind])[] = [
   [".lora_A.weight", "lora-a"],
   [".lora_B.weight", "lora-b"],

@@ -1,5 +1,10 @@
+import { fromFloat32, toFloat32 } from "@fedlora/core";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import type { ArtifactRef } from "../artifact.js";
 import type { EngineName, HostTensor } from "../engine.js";
+import { Slot } from "../runtime/slot.js";
 import { floats, GoldenModel, integers, relativeError, runStep } from "../testing/golden-model.js";
 
 const tolerance = 1e-4;
@@ -113,6 +118,75 @@ test.each(["bert-tiny", "llama-tied"])("%s: more padding changes neither loss no
     expect(error, tensor).toBeLessThan(tolerance);
   }
 });
+
+const noOptimizer = { kind: "sgd", beta1: 0, beta2: 0, epsilon: 1, weightDecay: 0 } as const;
+
+test.each(["none", "per-example"] as const)("a graph of a higher rank trains the same adapter: %s", async (privacy) => {
+  const golden = new GoldenModel("bert-tiny");
+  const request = golden.request("train", { privacy });
+  const adapted = request.adapted.map((module) => ({ ...module, rank: module.rank + 3 }));
+  const artifact = await golden.compile({ ...request, adapted });
+  const executor = await golden.open(artifact, "onnxruntime-cpu");
+  const names = golden.names("gradient:");
+  const tensors = new Map(
+    names.map((name) => {
+      const { shape, data } = golden.tensor(`value:${name}`);
+      return [name, fromFloat32(data as Float32Array, shape)];
+    }),
+  );
+  const slot = new Slot({ tensors, trained: names, scalings: {}, optimizer: noOptimizer });
+  const fed = artifact.manifest.inputs
+    .filter(({ role }) => role === "adapter")
+    .map(({ name, shape }) => [name, slot.feed(name, shape)] as const);
+
+  const results = await runStep(executor, artifact, golden.feeds(artifact, Object.fromEntries(fed)));
+  await executor.dispose();
+  slot.addGradients(new Map(names.map((name) => [name, results.get(`gradient:${name}`)!])), undefined);
+
+  expect(relativeError(results.get("loss"), golden.tensor("loss"))).toBeLessThan(tolerance);
+  for (const [name, gradient] of slot.takeGradients()) {
+    const expected = golden.tensor(`gradient:${name}`);
+    expect(relativeError(floats(gradient.shape, toFloat32(gradient)), expected), name).toBeLessThan(tolerance);
+  }
+});
+
+test.each(["bert-tiny", "llama-tied"])(
+  "%s: layers that are not trained are applied, and cost no backward pass",
+  async (name) => {
+    const golden = new GoldenModel(name);
+    const request = golden.request("train", { modulesToSave: [] });
+    const top = Math.max(...request.adapted.map((module) => layerOf(module.name)));
+    const adapted = request.adapted.map((module) => ({ ...module, trained: layerOf(module.name) === top }));
+    const whole = await golden.compile(request);
+    const artifact = await golden.compile({ ...request, adapted });
+    const executor = await golden.open(artifact, "onnxruntime-cpu");
+
+    const results = await runStep(executor, artifact, golden.feeds(artifact));
+
+    await executor.dispose();
+    // The lower layers' adapters count: without them the loss would be another.
+    expect(relativeError(results.get("loss"), golden.tensor("loss"))).toBeLessThan(tolerance);
+    const trained = golden.names("gradient:").filter((tensor) => layerOf(tensor) === top);
+    expect([...results.keys()].sort()).toEqual(["loss", ...trained.map((tensor) => `gradient:${tensor}`)].sort());
+    for (const tensor of trained) {
+      const error = relativeError(results.get(`gradient:${tensor}`), golden.tensor(`gradient:${tensor}`));
+      expect(error, tensor).toBeLessThan(tolerance);
+    }
+    const nodes = async ({ folder, manifest }: ArtifactRef): Promise<number> =>
+      (await readFile(join(folder, manifest.graphFile))).toString("latin1").split("MatMul").length;
+    const [forward, part, full] = [
+      await golden.compile(golden.request("evaluate", { modulesToSave: [] })),
+      artifact,
+      whole,
+    ];
+    const [least, less, most] = [await nodes(forward), await nodes(part), await nodes(full)];
+    // Of the backward pass' products the lower half of the layers is gone.
+    expect((less - least) / (most - least)).toBeLessThan(0.6);
+  },
+);
+
+/** Index of the layer that a name speaks of; -1 outside of them. */
+const layerOf = (name: string): number => Number(/\.(\d+)\./.exec(name)?.[1] ?? -1);
 
 /** Adds columns of zeros to [B, T]. */
 function widen(tensor: HostTensor, length: number): HostTensor {

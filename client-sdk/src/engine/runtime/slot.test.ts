@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { Tensor } from "@fedlora/core";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { HostTensor, SlotSpec } from "../engine.js";
 import { Slot } from "./slot.js";
 
@@ -225,6 +225,42 @@ test("a per-example graph is fed the current values once per example", () => {
   expect(slot.feed("a", [3, 2])).toBe(first);
   expect([...first.data]).toEqual([3, 4, 3, 4, 3, 4]);
   expect(slot.feed("a", [2])).toBe(slot.feed("a", [2]));
+});
+
+describe("a graph of a higher rank", () => {
+  const [a, b, r] = ["m.lora_A.weight", "m.lora_B.weight", "m.lora_R.weight"] as const;
+  const start = { [a]: tensor([1, 3], [1, 2, 3]), [b]: tensor([2, 1], [4, 5]), [r]: tensor([1, 1], [6]) };
+
+  test("is fed zeros beyond the adapter's rank, the current values within", () => {
+    const slot = slotOf(start);
+    expect([...slot.feed(a, [2, 3]).data]).toEqual([1, 2, 3, 0, 0, 0]);
+    expect([...slot.feed(b, [2, 2]).data]).toEqual([4, 0, 5, 0]);
+    expect([...slot.feed(r, [2, 2]).data]).toEqual([6, 0, 0, 0]);
+    slot.write(new Map([[b, tensor([2, 1], [7, 8])]]));
+    expect([...slot.feed(b, [2, 2, 2]).data]).toEqual([7, 0, 8, 0, 7, 0, 8, 0]);
+    expect([...slot.feed(b, [2, 2]).data]).toEqual([7, 0, 8, 0]);
+  });
+
+  test("gives gradients of which the adapter's own ranks count, per example, too", () => {
+    const noise = { learningRates: { [b]: 0 }, ...noClip };
+    const slot = slotOf({ [b]: start[b] });
+    slot.addGradients(new Map([[b, host([2, 2], [3, 99, 4, 99])]]), undefined);
+    expect(slot.apply(noise)).toBe(5);
+    slot.addGradients(new Map([[b, host([2, 2, 2], [3, 99, 4, 99, 0, 99, 5, 99])]]), 1);
+    expect(floats(slot.takeGradients().get(b))).toEqual([3, 9]);
+  });
+
+  test("differs in nothing else", () => {
+    for (const [name, shape] of [
+      [a, [1, 4]],
+      [a, [2, 4]],
+      [b, [3, 1]],
+      [b, [2, 0]],
+      [b, [2, 2, 3, 2]],
+    ] as const) {
+      expect(() => slotOf(start).feed(name, shape)).toThrow(expect.objectContaining({ code: "adapter-invalid" }));
+    }
+  });
 });
 
 test("the optimizer's state continues in another slot", () => {

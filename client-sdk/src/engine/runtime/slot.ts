@@ -1,4 +1,4 @@
-import { FedLoraError, compareNames, shapesEqual } from "@fedlora/core";
+import { FedLoraError, compareNames, elementCount, shapesEqual } from "@fedlora/core";
 import type { StateDict } from "@fedlora/core";
 import type { ApplyRequest, ExampleClipping, HostTensor, SlotSpec, TailPenalty } from "../engine.js";
 import { ClippedSums } from "./clipped-sums.js";
@@ -6,12 +6,13 @@ import { addExamples, addInto, clipToNorm, globalNorm } from "./gradients.js";
 import { toFloats, toTensor } from "./host-floats.js";
 import { Optimizer } from "./optimizer.js";
 import type { Parameter } from "./optimizer.js";
+import { copyBlock, isPaddedRank, leadingBlocks } from "./padded-rank.js";
 import { addTailPenalty } from "./tail-penalty.js";
 
 interface SlotTensor {
   readonly host: HostTensor & { readonly data: Float32Array };
-  /** Copies for per-example graphs, by batch size; refilled after every change of the values. */
-  readonly repeated: Map<number, { readonly host: HostTensor; version: number }>;
+  /** Copies in other shapes that graphs ask for, by shape; refilled after every change of the values. */
+  readonly copies: Map<string, { readonly host: HostTensor & { readonly data: Float32Array }; version: number }>;
 }
 
 interface Trained extends Parameter {
@@ -40,7 +41,7 @@ export class Slot {
   constructor(spec: SlotSpec) {
     for (const [name, tensor] of [...spec.tensors].sort(([a], [b]) => compareNames(a, b))) {
       const host = { dtype: "F32" as const, shape: [...tensor.shape], data: toFloats(name, tensor) };
-      this.#tensors.set(name, { host, repeated: new Map() });
+      this.#tensors.set(name, { host, copies: new Map() });
     }
     for (const name of [...spec.trained].sort()) {
       const { shape, data } = this.#tensor(name).host;
@@ -69,25 +70,33 @@ export class Slot {
     return this.#optimizer;
   }
 
-  /** A tensor as the graph wants it: as it is, or once per example where the shape has a leading batch dimension. */
+  /**
+   * A tensor as the graph wants it: as it is, filled up with zeros where the graph's rank is higher, and once per example
+   * where the shape has a leading batch dimension.
+   */
   feed(name: string, shape: readonly number[]): HostTensor {
-    const { host, repeated } = this.#tensor(name);
+    const { host, copies } = this.#tensor(name);
     if (shapesEqual(host.shape, shape)) return host;
-    const batch = shape[0] ?? 0;
-    if (!shapesEqual(host.shape, shape.slice(1))) {
+    const isBatched = shape.length > host.shape.length;
+    const single = isBatched ? shape.slice(1) : shape;
+    if (!isPaddedRank(name, host.shape, single)) {
       throw new FedLoraError(
         "adapter-invalid",
         `adapter tensor "${name}" has shape [${host.shape.join(", ")}], the graph wants [${shape.join(", ")}]`,
       );
     }
-    let copy = repeated.get(batch);
+    const key = shape.join();
+    let copy = copies.get(key);
     if (copy === undefined) {
-      const data = new Float32Array(batch * host.data.length);
-      copy = { host: { dtype: "F32", shape: [...shape], data }, version: -1 };
-      repeated.set(batch, copy);
+      copy = { host: { dtype: "F32", shape: [...shape], data: new Float32Array(elementCount(shape)) }, version: -1 };
+      copies.set(key, copy);
     }
     if (copy.version !== this.#version) {
-      for (let row = 0; row < batch; row++) copy.host.data.set(host.data, row * host.data.length);
+      const size = elementCount(single);
+      const { data } = copy.host;
+      for (let at = 0; at < data.length; at += size) {
+        copyBlock({ from: host.data, fromShape: host.shape, to: data.subarray(at, at + size), toShape: single });
+      }
       copy.version = this.#version;
     }
     return copy.host;
@@ -122,15 +131,15 @@ export class Slot {
       if (!(result?.data instanceof Float32Array)) {
         throw new FedLoraError("adapter-invalid", `the graph gives no gradient for the trained tensor "${name}"`);
       }
-      if (result.data.length !== gradient.length || !shapesEqual(result.shape, shape)) {
-        if (!shapesEqual(result.shape.slice(1), shape)) {
-          const got = result.shape.join(", ");
-          throw new FedLoraError("artifact-invalid", `the gradient of "${name}" has shape [${got}]`);
-        }
-        batch = result.shape[0];
+      const isBatched = result.shape.length > shape.length;
+      const single = isBatched ? result.shape.slice(1) : result.shape;
+      if (result.data.length !== elementCount(result.shape) || !isPaddedRank(name, shape, single)) {
+        const got = result.shape.join(", ");
+        throw new FedLoraError("artifact-invalid", `the gradient of "${name}" has shape [${got}]`);
       }
+      if (isBatched) batch = result.shape[0];
       sums.set(name, gradient);
-      added.set(name, result.data);
+      added.set(name, shapesEqual(single, shape) ? result.data : leadingBlocks(result.data, single, shape));
     }
     if (this.#buffer === (clipping === undefined ? "clipped" : "plain")) {
       throw new FedLoraError("request-invalid", "clipped and unclipped gradients do not go into one step");
