@@ -1,4 +1,5 @@
 import { FedLoraError } from "@fedlora/core";
+import type { StepTimes } from "@fedlora/proto";
 import { findBaseDeltas } from "./client/base-chain.js";
 import { CapabilityMeter } from "./client/capability-meter.js";
 import { compileOptions, type CompiledOptions } from "./client/compile-options.js";
@@ -134,7 +135,7 @@ export class FederatedClient {
       baseModelHash: model.baseModelHash,
       trainer: model.trainer,
       data: source.data,
-      capability: new CapabilityMeter(model.engine),
+      capability: new CapabilityMeter(model.engine, source, await this.#probe(model, signal)),
       policy,
       runId: source.runId,
       reportIntervalMs,
@@ -146,6 +147,20 @@ export class FederatedClient {
       hasRoom: (stop: AbortSignal) => events.hasRoom(stop),
     };
     await takePart(parts, signal);
+  }
+
+  /** What a probe found; a client that cannot say how fast it is takes part all the same. */
+  async #probe({ trainer }: LocalModel, signal: AbortSignal): Promise<StepTimes | undefined> {
+    const { source, logger } = this.#options;
+    if (source.probe === false) return undefined;
+    try {
+      const times = await trainer.probe?.(signal);
+      return times && { ...times, runId: undefined };
+    } catch (error) {
+      signal.throwIfAborted();
+      logger.warn({ err: error }, "the time of a training step could not be measured");
+      return undefined;
+    }
   }
 
   #open(): Promise<Resources> {

@@ -12,8 +12,8 @@ export { blobChunkFromWire, blobChunkToWire, blobRangeFromWire, blobPieceFromWir
 export type { BlobChunk, BlobPiece, BlobRange } from "./convert/blob.js";
 export { blobRefToWire } from "./convert/blob-ref.js";
 export type { BlobReference } from "./convert/blob-ref.js";
-export { noCapability } from "./convert/capability.js";
-export type { CapabilityReport } from "./convert/capability.js";
+export { isDeviceClass, noCapability } from "./convert/capability.js";
+export type { CapabilityReport, StepTimes } from "./convert/capability.js";
 export {
   checkBytes,
   checkDuration,

@@ -1,13 +1,20 @@
 import { codecFamilies, sha256Hex, supportedDirectives } from "@fedlora/core";
-import { limits } from "@fedlora/proto";
+import { limits, type StepTimes } from "@fedlora/proto";
 import { totalmem } from "node:os";
 import type { ClientCapabilityReport } from "../transport/transport.js";
 
 /** What a client can say of itself; it is told what was measured on the way. */
 export interface CapabilitySource {
-  measuredStep(stepMs: number): void;
+  /** @param times absent: what was known of them stays */
+  measuredStep(stepMs: number, times?: StepTimes): void;
   measuredUpload(bytes: number, ms: number): void;
   report(): ClientCapabilityReport;
+}
+
+/** What the owner says of this machine. */
+export interface DeclaredCapability {
+  readonly deviceClass?: string | undefined;
+  readonly maxRank?: number | undefined;
 }
 
 /** What this machine turned out to be capable of, so far. */
@@ -15,8 +22,16 @@ export class CapabilityMeter implements CapabilitySource {
   readonly #engine: { readonly name: string; readonly fingerprint: string };
   #stepMs: number | undefined;
   #uploadBytesPerSecond: number | undefined;
+  #stepTimes: StepTimes | undefined;
+  readonly #declared: DeclaredCapability;
 
-  constructor(engine: { readonly name: string; readonly fingerprint: string }) {
+  constructor(
+    engine: { readonly name: string; readonly fingerprint: string },
+    declared: DeclaredCapability = {},
+    probed?: StepTimes,
+  ) {
+    this.#declared = declared;
+    this.#stepTimes = probed;
     const { name, fingerprint } = engine;
     // Only whether two fingerprints are equal counts, so a hash stands for one that is too long to travel.
     const short =
@@ -24,8 +39,9 @@ export class CapabilityMeter implements CapabilitySource {
     this.#engine = { name, fingerprint: short };
   }
 
-  measuredStep(stepMs: number): void {
+  measuredStep(stepMs: number, times?: StepTimes): void {
     if (Number.isFinite(stepMs) && stepMs > 0) this.#stepMs = stepMs;
+    if (times !== undefined) this.#stepTimes = times;
   }
 
   measuredUpload(bytes: number, ms: number): void {
@@ -42,8 +58,10 @@ export class CapabilityMeter implements CapabilitySource {
       engineFingerprint: this.#engine.fingerprint,
       directives: supportedDirectives,
       codecs: [...codecFamilies.keys()],
-      maxRank: undefined,
+      maxRank: this.#declared.maxRank,
       measurements: {},
+      stepTimes: this.#stepTimes,
+      deviceClass: this.#declared.deviceClass,
     };
   }
 }

@@ -1,4 +1,5 @@
 import { FedLoraError, isRunId, noopLogger, systemClock, type Clock, type Logger } from "@fedlora/core";
+import { isDeviceClass } from "@fedlora/proto";
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
@@ -31,6 +32,13 @@ export function compileOptions(source: FederatedClientOptions): CompiledOptions 
   if (source.runId !== undefined && !isRunId(source.runId)) throw invalid("runId", source.runId, "a run's id");
   if (source.trainer !== undefined && source.baseModelHash === undefined) {
     throw invalid("baseModelHash", undefined, "given together with trainer");
+  }
+  const { deviceClass, maxRank } = source;
+  if (deviceClass !== undefined && !isDeviceClass(deviceClass)) {
+    throw invalid("deviceClass", deviceClass, "lower-case letters, digits and hyphens, at most 32");
+  }
+  if (maxRank !== undefined && !(Number.isInteger(maxRank) && maxRank >= 1 && maxRank <= 256)) {
+    throw invalid("maxRank", maxRank, "an integer in [1, 256]");
   }
   const policy = source.policy ?? {};
   assertPolicy(policy);

@@ -42,6 +42,12 @@ export interface FederatedClientOptions {
   readonly cacheBytes?: number;
   /** Folder of the prepared weights and compiled graphs; clients may share it. Default: `model` in the state folder. */
   readonly modelCacheFolder?: string;
+  /** Class of this machine, for rank plans by class (`tiers`): lower-case letters, digits, hyphens, at most 32. Default: none. */
+  readonly deviceClass?: string;
+  /** Largest LoRA rank that this client trains; default: whatever a plan asks for. */
+  readonly maxRank?: number;
+  /** Times a training step at the first start, for rank plans by speed; kept in the model cache. Default true. */
+  readonly probe?: boolean;
   /** Time between reports of progress while working on a plan; default 5000 ms. */
   readonly reportIntervalMs?: number;
   /** Default: from 0.5 s, doubling to 30 s, without an end; `maxAttempts` gives up. */

@@ -29,6 +29,7 @@ export interface ReporterParts {
 export class ProgressReporter {
   readonly #parts: ReporterParts;
   readonly #stop = new AbortController();
+  #nap = new AbortController();
   readonly #done: Promise<void>;
   #progress: ReportedProgress = { stage: "downloading", step: 0, totalSteps: 0, loss: Number.NaN };
 
@@ -37,8 +38,11 @@ export class ProgressReporter {
     this.#done = this.#run();
   }
 
+  /** A new stage is reported at once: what was measured in the one before counts for plans that are made now. */
   update(progress: ReportedProgress): void {
+    const isNewStage = progress.stage !== this.#progress.stage;
     this.#progress = progress;
+    if (isNewStage) this.#nap.abort();
   }
 
   async stop(): Promise<void> {
@@ -49,8 +53,10 @@ export class ProgressReporter {
   async #run(): Promise<void> {
     const { signal } = this.#stop;
     while (!signal.aborted) {
+      this.#nap = new AbortController();
       await this.#report(signal);
-      await this.#parts.clock.sleep(this.#parts.intervalMs, signal).catch(() => undefined);
+      const either = AbortSignal.any([signal, this.#nap.signal]);
+      await this.#parts.clock.sleep(this.#parts.intervalMs, either).catch(() => undefined);
     }
   }
 

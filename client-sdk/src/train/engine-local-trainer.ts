@@ -37,10 +37,12 @@ import type {
   TrainRequest,
   TrainResult,
 } from "./local-trainer.js";
+import { probeOnce, probeSteps } from "./probe-steps.js";
 import { prepareTraining } from "./prepare-training.js";
 import { assertNotAborted, readExamples } from "./read-examples.js";
 import { measureReceivedLoss } from "./received-loss.js";
 import { sketchAdapter, type SketchDirective, sketchGraph } from "./sketch-adapter.js";
+import { type LocalStepTimes, StepMeter } from "./step-meter.js";
 import { streamKeyOf, trainAdapter } from "./train-adapter.js";
 
 export interface EngineLocalTrainerOptions {
@@ -49,6 +51,8 @@ export interface EngineLocalTrainerOptions {
   readonly engine: EngineHandle;
   readonly compile: Compile;
   readonly baseVersions: BaseVersions;
+  /** Keeps what a probe found. */
+  readonly cacheFolder: string;
   readonly clock?: Clock;
 }
 
@@ -62,6 +66,8 @@ export class EngineLocalTrainer implements LocalTrainer {
   readonly #baseVersions: BaseVersions;
   readonly #clock: Clock;
   readonly #engine: EngineHandle;
+  readonly #cacheFolder: string;
+  readonly #meter: StepMeter;
 
   constructor(options: EngineLocalTrainerOptions) {
     this.#baseModel = options.baseModel;
@@ -69,6 +75,9 @@ export class EngineLocalTrainer implements LocalTrainer {
     this.#baseVersions = options.baseVersions;
     this.#clock = options.clock ?? systemClock;
     this.#engine = options.engine;
+    this.#cacheFolder = options.cacheFolder;
+    const { numLayers, numParameters } = options.baseModel.manifest;
+    this.#meter = new StepMeter({ numLayers, weightBytes: 4 * numParameters });
   }
 
   async train(
@@ -120,7 +129,8 @@ export class EngineLocalTrainer implements LocalTrainer {
         ));
       const graphFor = createGraphs({ ...settings, pairs: base.pairs }, compile);
       const privateSteps = privately?.steps;
-      const work = { ...shared, request, prepared, receivedLoss, graphFor, clock: this.#clock, turn, privateSteps };
+      const clocked = { clock: this.#clock, meter: this.#meter, turn };
+      const work = { ...shared, ...clocked, request, prepared, receivedLoss, graphFor, privateSteps };
       return trainAdapter(engine, work, signal, onProgress);
     });
   }
@@ -146,7 +156,8 @@ export class EngineLocalTrainer implements LocalTrainer {
     return this.#withBase(request.baseDeltas, adapter, signal, async (base, compile) => {
       const graphFor = createGraphs({ ...settings, pairs: base.pairs }, compile);
       const shared = { task, batch: training.batchSize, adapter, tensors, baseModel, base };
-      const work = { ...shared, examples, graphFor, lossBound: bound };
+      const timing = { clock: this.#clock, meter: this.#meter };
+      const work = { ...shared, examples, graphFor, lossBound: bound, timing };
       const start = this.#clock.monotonicMs();
       const counts = await evaluateAdapter(await this.#engine.get(), work, signal, (progress) => {
         const seconds = Math.max(1e-3, (this.#clock.monotonicMs() - start) / 1000);
@@ -194,6 +205,14 @@ export class EngineLocalTrainer implements LocalTrainer {
       };
       return sketchAdapter(await this.#engine.get(), work, signal, onProgress);
     });
+  }
+
+  async probe(signal: AbortSignal): Promise<LocalStepTimes | undefined> {
+    const engine = await this.#engine.get();
+    const baseModel = this.#baseModel;
+    const machine = `${baseModel.manifest.hash} on ${engine.fingerprint}`;
+    const parts = { baseModel, engine, compile: this.#compile, meter: this.#meter, clock: this.#clock };
+    return probeOnce(this.#cacheFolder, machine, () => probeSteps(parts, signal));
   }
 
   heldBaseDeltas(ids: readonly string[]): Promise<number> {

@@ -1,4 +1,4 @@
-import { type EvaluationCounts, FedLoraError, type StateDict, type TaskSpec } from "@fedlora/core";
+import { type Clock, type EvaluationCounts, FedLoraError, type StateDict, type TaskSpec } from "@fedlora/core";
 import type { ArtifactManifest, ArtifactRef, OutputRole } from "../engine/artifact.js";
 import type { HostTensor, TrainingEngine } from "../engine/engine.js";
 import type { AdapterPlan } from "../lora/adapter-plan.js";
@@ -11,6 +11,7 @@ import { makeInputs } from "./make-inputs.js";
 import { cutMicroBatches, longestRow } from "./micro-batches.js";
 import { maxBuckets } from "./prepare-training.js";
 import { assertNotAborted } from "./read-examples.js";
+import { RunTimes, type StepMeter } from "./step-meter.js";
 
 export interface EvaluationWork {
   readonly examples: readonly EncodedExample[];
@@ -26,6 +27,8 @@ export interface EvaluationWork {
   readonly graphFor: (length: number) => Promise<ArtifactRef>;
   /** Given: every example counts once, with the mean of its losses cut to this. Absent: each target counts. */
   readonly lossBound?: number | undefined;
+  /** Told what the forward passes took, from the second on. */
+  readonly timing?: { readonly clock: Clock; readonly meter: StepMeter };
 }
 
 /**
@@ -46,6 +49,7 @@ export async function evaluateAdapter(
   const numLabels = task.kind === "sequence-classification" ? task.labels.length : 0;
   const confusion = new Array<number>(numLabels * numLabels).fill(0);
   const { weightsFile, pairs } = base;
+  const times = new RunTimes();
   let lossSum = 0;
   let count = 0;
 
@@ -65,7 +69,9 @@ export async function evaluateAdapter(
       const losses = outputName(manifest, "losses");
       const logits = numLabels > 0 ? outputName(manifest, "logits") : undefined;
       const outputs = logits === undefined ? [losses] : [losses, logits];
+      const start = work.timing?.clock.monotonicMs() ?? 0;
       const results = await engine.infer({ artifact, weightsFile, slot, inputs, outputs }, signal);
+      if (work.timing !== undefined) times.add(manifest, work.timing.clock.monotonicMs() - start);
       for (const [row, example] of examples.entries()) {
         const loss = rowLoss(results[losses], manifest.request.length, row, example, numLabels > 0);
         lossSum += lossBound === undefined ? loss : cutLoss(loss / example.numTargets, lossBound);
@@ -79,6 +85,8 @@ export async function evaluateAdapter(
   } finally {
     await engine.releaseSlot(slot).catch(() => undefined);
   }
+  // The first run also opens the graph.
+  if (batches.length > 1) work.timing?.meter.measuredForward(times);
   return { count, lossSum, confusion };
 }
 

@@ -1,4 +1,5 @@
 import type { EvaluationCounts, PlanInstructions, PrivacyEvent, StateDict, UpdateMetrics } from "@fedlora/core";
+import type { LocalStepTimes } from "./step-meter.js";
 import type { BaseDelta } from "../models/base-delta/base-delta.js";
 import type { SecretSource } from "../privacy/secrets.js";
 
@@ -60,6 +61,8 @@ export interface TrainResult {
   readonly optimizerState: StateDict | undefined;
   /** Measured on this round, for the capability report. */
   readonly stepMs: number;
+  /** What a step costs by the number of layers that it trains, measured on this round; absent: nothing followed, or it is private. */
+  readonly stepTimes?: LocalStepTimes | undefined;
   /** Of DP-SGD, for the owner alone: it is not sent. */
   readonly privacy?: ExamplePrivacy;
 }
@@ -94,5 +97,10 @@ export interface LocalTrainer {
    * without this method cannot change base weights, and is given no request that asks for it.
    */
   heldBaseDeltas?(ids: readonly string[]): Promise<number>;
+  /**
+   * Times a step before the first round, so that a planner has something to go by; undefined: it cannot. A trainer without
+   * this method says nothing before it has trained.
+   */
+  probe?(signal: AbortSignal): Promise<LocalStepTimes | undefined>;
   close(): Promise<void>;
 }

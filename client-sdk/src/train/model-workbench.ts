@@ -19,8 +19,8 @@ export interface ModelWorkbenchOptions {
   readonly baseModel: BaseModel;
   readonly engine?: Partial<EngineOptions>;
   /**
-   * Compiled graphs are kept in it, in the folder `artifacts`, changed versions of the weights in `base-versions`, and the
-   * engine that `auto` chose. On the file system of
+   * Compiled graphs are kept in it, in the folder `artifacts`, changed versions of the weights in `base-versions`, the
+   * engine that `auto` chose, and what a probe of a step's time found. On the file system of
    * the weights file, graphs share that by hard links.
    */
   readonly cacheFolder: string;
@@ -58,7 +58,7 @@ export function openModelWorkbench(options: ModelWorkbenchOptions): ModelWorkben
     });
   const baseVersions = new BaseVersions({ baseModel, cacheFolder, clock });
   const engine = new EngineHandle(options.startEngine ?? startEngine);
-  const trainer = new EngineLocalTrainer({ baseModel, engine, compile, baseVersions, clock });
+  const trainer = new EngineLocalTrainer({ baseModel, engine, compile, baseVersions, cacheFolder, clock });
   const held: HeldBase[] = [];
   return {
     baseModel,

@@ -23,6 +23,7 @@ import { makeInputs } from "./make-inputs.js";
 import { longestRow } from "./micro-batches.js";
 import type { PreparedTraining, TrainingStep } from "./prepare-training.js";
 import { assertNotAborted } from "./read-examples.js";
+import { type LocalStepTimes, RunTimes, type StepMeter, trainedDepth } from "./step-meter.js";
 import { learningRateFactor, learningRates } from "./schedule.js";
 
 /** Everything that one round of local training needs. */
@@ -39,6 +40,8 @@ export interface TrainingWork {
   readonly base: OpenBase;
   readonly graphFor: (length: number) => Promise<ArtifactRef>;
   readonly clock: Clock;
+  /** Told what the steps took. */
+  readonly meter: StepMeter;
   readonly turn: () => Promise<void>;
   /** Present: DP-SGD. */
   readonly privateSteps?: PrivateSteps | undefined;
@@ -80,10 +83,11 @@ export async function trainAdapter(
     if (request.optimizerState !== undefined) await restoreOptimizer(engine, slot, request.optimizerState);
     const losses: StepLoss[] = [];
     const totalSteps = prepared.steps.length;
+    const times = new RunTimes();
     let engineMs = 0;
     let numTokens = 0;
     for (const [index, step] of prepared.steps.entries()) {
-      const { loss, stepMs } = await takeStep(engine, slot, work, step, index, signal);
+      const { loss, stepMs } = await takeStep(engine, slot, work, step, index, times, signal);
       engineMs += stepMs;
       numTokens += countTokens(step);
       losses.push({ epoch: step.epoch, loss, numTargets: step.numTargets });
@@ -105,12 +109,18 @@ export async function trainAdapter(
       metrics: releasedMetrics(instructions, metrics),
       optimizerState: instructions.keepOptimizerState ? await engine.readOptimizer(slot) : undefined,
       stepMs: engineMs / totalSteps,
+      ...(instructions.privacy === undefined && { stepTimes: stepTimes(work, times) }),
       ...(privateSteps && { privacy: { numExamples: prepared.numExamples, events: privateSteps.events(totalSteps) } }),
     };
   } finally {
     // After a failure the engine may be gone, and the slot with it; that failure is the one to report.
     await engine.releaseSlot(slot).catch(() => undefined);
   }
+}
+
+/** Not of a private plan: times follow from how many examples of which lengths there are. */
+function stepTimes({ meter, adapter, baseModel }: TrainingWork, times: RunTimes): LocalStepTimes | undefined {
+  return meter.measuredTraining(times, trainedDepth(adapter.adapted, baseModel.manifest.modules));
 }
 
 /** None where the plan has no control variates. Their learning rate is the same at every step. */
@@ -133,6 +143,7 @@ async function takeStep(
   work: TrainingWork,
   step: TrainingStep,
   index: number,
+  times: RunTimes,
   signal: AbortSignal,
 ): Promise<{ loss: number; stepMs: number }> {
   const { request, prepared, baseModel, base, adapter, privateSteps } = work;
@@ -157,6 +168,7 @@ async function takeStep(
     const result = await engine.accumulate({ artifact, weightsFile, slot, inputs, ...clipping }, signal);
     loss += privateSteps === undefined ? result.loss : result.loss / step.numTargets;
     stepMs += result.stepMs;
+    times.add(artifact.manifest, result.stepMs);
   }
   assertNotAborted(signal);
   const stepsPerRound = prepared.steps.length;

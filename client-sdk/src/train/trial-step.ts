@@ -5,6 +5,7 @@ import type { BaseModel } from "../models/base-model.js";
 import { type Compile, createGraphs } from "./artifact-request.js";
 import type { EncodedExample } from "./encode-example.js";
 import { makeInputs } from "./make-inputs.js";
+import { trainedDepth } from "./step-meter.js";
 
 const rows = 4;
 const tokensPerRow = 64;
@@ -13,9 +14,13 @@ const attention = String.raw`.*\.(query|value|q_proj|v_proj)`;
 
 /**
  * A real training step of a base model, small but of its shapes, by which engines are compared: rank 8 on queries and
- * values, four rows of 64 tokens.
+ * values, four rows of 64 tokens. `evaluate` gives its forward pass alone.
  */
-export async function makeTrialStep(baseModel: BaseModel, compile: Compile): Promise<TrialStep> {
+export async function makeTrialStep(
+  baseModel: BaseModel,
+  compile: Compile,
+  purpose: "train" | "evaluate" = "train",
+): Promise<TrialStep & { readonly depth: number }> {
   const { family, manifest, maxPositions, tokenizer } = baseModel;
   const length = Math.min(tokensPerRow, maxPositions);
   const task: TaskSpec = family.tasks.includes("sequence-classification")
@@ -26,7 +31,7 @@ export async function makeTrialStep(baseModel: BaseModel, compile: Compile): Pro
   const tensors = initialAdapter(resolveAdapter(spec, manifest, task), 0);
   const roles = [...tensors].map(([name, { dtype, shape }]) => ({ spec: { name, dtype, shape }, trained: true }));
   const adapter = planAdapter(spec, task, manifest, roles);
-  const artifact = await createGraphs({ baseModel, purpose: "train", task, adapter, batch: rows }, compile)(length);
+  const artifact = await createGraphs({ baseModel, purpose, task, adapter, batch: rows }, compile)(length);
   const example: EncodedExample = {
     tokens: new Array<number>(length).fill(tokenizer.padTokenId),
     label: 0,
@@ -34,6 +39,7 @@ export async function makeTrialStep(baseModel: BaseModel, compile: Compile): Pro
     numTargets: length - 1,
   };
   return {
+    depth: trainedDepth(adapter.adapted, manifest.modules),
     artifact,
     weightsFile: await baseModel.weightsFile(),
     slot: { tensors, trained: [...adapter.trained.keys()], scalings: adapter.scalings, optimizer: undefined },
