@@ -55,6 +55,7 @@ export { AdminClient } from "./admin/admin-client.js";
 export type { AdminClientOptions } from "./admin/admin-client.js";
 export type { EngineName, EngineOptions } from "./engine/engine.js";
 export { compileRun } from "./train/compile-run.js";
+export type { CompileRunOptions } from "./train/compile-run.js";
 // --- export
 export { OpenBaseDelta } from "./models/base-delta/base-delta.js";
 export type { DeltaFactors } from "./models/base-delta/base-delta.js";

@@ -15,13 +15,15 @@ export function compileCommand(): Command {
       const { compileRun, loadBaseModel } = await import("@fedlora/client-sdk");
       const baseModel = await loadBaseModel(options.model, { cacheFolder: options.out });
       const spec = parseRunSpec(await readTextFile(specFile, "run spec"), { manifest: baseModel.manifest });
-      const artifacts = await compileRun(baseModel, spec, options.out);
+      const { trainedTogether } = await import("../trained-together.js");
+      const artifacts = await compileRun(baseModel, spec, options.out, trainedTogether(spec, baseModel.manifest));
       const output = createOutput(options.json === true);
       const listed = artifacts.map(({ folder, manifest }) => ({
         folder,
         purpose: manifest.request.purpose,
         batch: manifest.request.batch,
         length: manifest.request.length,
+        baseDeltaRank: manifest.request.baseDeltaRank,
         graphHash: manifest.graphHash,
         flops: manifest.flops,
         activationBytes: manifest.activationBytes,
@@ -31,11 +33,12 @@ export function compileCommand(): Command {
         const rows = listed.map((artifact) => [
           artifact.purpose,
           `${artifact.batch} x ${artifact.length}`,
+          artifact.baseDeltaRank,
           (artifact.flops / 1e9).toFixed(1),
           formatBytes(artifact.activationBytes),
           artifact.folder,
         ]);
-        output.print(table(["purpose", "batch", "GFLOP", "activations", "folder"], rows));
+        output.print(table(["purpose", "batch", "base change", "GFLOP", "activations", "folder"], rows));
       }
     });
 }

@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { builtinMethods, findMethod } from "@fedlora/aggregators";
 import { compileRun, loadBaseModel, type BaseModel } from "@fedlora/client-sdk";
 import { compileRunSpec, type RunSpec } from "@fedlora/core";
 import { loadSpamAssassin } from "../datasets/spam-assassin/corpus.js";
@@ -119,7 +120,8 @@ async function prepareModel(options: {
   const { manifest } = baseModel;
   const input = spamRunSpec({ modelHash: manifest.hash, members: mailboxNames.length, rounds, localSteps, seed });
   const spec = compileRunSpec(input, { manifest });
-  await compileRun(baseModel, spec, join(cacheFolder, "artifacts"));
+  const { editsBase } = findMethod(builtinMethods, spec.method.name).capabilities;
+  await compileRun(baseModel, spec, join(cacheFolder, "artifacts"), { editsBase });
   return { baseModel, spec };
 }
 

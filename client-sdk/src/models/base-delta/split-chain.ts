@@ -6,7 +6,7 @@
 export const maxPairRank = 64;
 
 /** Ranks that graphs are compiled for; a pair is padded with zeros to the next of them. */
-const paddedRanks = [4, 8, 16, 32, maxPairRank];
+export const paddedRanks: readonly number[] = [4, 8, 16, 32, maxPairRank];
 
 /** @param rank from 0 to `maxPairRank`; 0 needs no pair */
 export function paddedRank(rank: number): number {
