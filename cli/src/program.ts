@@ -10,6 +10,7 @@ import { methodsCommand } from "./commands/methods.js";
 import { modelCommand } from "./commands/model.js";
 import { runCommand } from "./commands/run.js";
 import { serveCommand } from "./commands/serve.js";
+import { compareCommand, simulateCommand } from "./commands/simulate.js";
 
 /** The whole command line; commands import what they need when they run, so that `--help` is quick. */
 export function createProgram(version: string): Command {
@@ -27,6 +28,8 @@ export function createProgram(version: string): Command {
     .addCommand(compileCommand())
     .addCommand(initCommand())
     .addCommand(doctorCommand())
+    .addCommand(simulateCommand(version))
+    .addCommand(compareCommand(version))
     .addCommand(demoCommand())
     .addCommand(demoDataCommand());
 }

@@ -16,6 +16,7 @@ export { PrivacyLedger } from "./privacy/ledger.js";
 export type { LedgerLog, LedgerRecord } from "./privacy/ledger.js";
 export { Slot } from "./engine/runtime/slot.js";
 export type { HostTensor } from "./engine/engine.js";
+export { releasedMetrics } from "./privacy/released-metrics.js";
 export { planAdapter } from "./lora/adapter-plan.js";
 export type { AdapterPlan } from "./lora/adapter-plan.js";
 export { newControls } from "./train/control-variates.js";

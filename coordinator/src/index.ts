@@ -24,15 +24,24 @@ export { AggregationPool } from "./aggregate/pool.js";
 export type { AggregationPoolOptions } from "./aggregate/pool.js";
 export { createCoordinatorService } from "./rounds/coordinator-service.js";
 export type { CoordinatorHooks, CoordinatorServiceOptions, CoordinatorTuning } from "./rounds/coordinator-options.js";
-export type { EvaluationResult, RoundPhase, RunState } from "./service.js";
+export type {
+  ClientService,
+  CoordinatorService,
+  EvaluationResult,
+  RoundPhase,
+  RoundSummary,
+  RunDetail,
+  RunState,
+} from "./service.js";
 
 export { createCoordinator } from "./app.js";
 export type { Coordinator, CoordinatorParts } from "./app.js";
 export { coordinatorConfigSchema } from "./config/config.js";
 export type { CoordinatorConfig, CoordinatorConfigInput } from "./config/config.js";
 export { createSigner } from "./config/signer.js";
-export { intakeDefaults } from "./intake/intake.js";
+export { Intake, intakeDefaults } from "./intake/intake.js";
 export type { IntakeOptions } from "./intake/intake.js";
+export { createUpdateValidator } from "./intake/validate-blob.js";
 export { runCoordinator } from "./run-coordinator.js";
 export { startTransport } from "./server/transport.js";
 export type { Transport, TransportOptions } from "./server/transport.js";

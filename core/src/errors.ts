@@ -115,6 +115,23 @@ export const errorTable = {
     "FAILED_PRECONDITION",
     "The privacy budget is spent or too small for the next step; `fedlora privacy show` prints the ledger.",
   ),
+  // --- simulations
+  "scenario-invalid": entry(
+    "INVALID_ARGUMENT",
+    "Correct the named field; `fedlora simulate --schema` prints every field.",
+  ),
+  "partition-impossible": entry(
+    "FAILED_PRECONDITION",
+    "The data cannot be shared out like this; take fewer clients, more even shares, or set partition.examplesPerClient.",
+  ),
+  "engine-mixed": entry(
+    "FAILED_PRECONDITION",
+    "Workers with different engines give different bits; use machines and packages of one kind.",
+  ),
+  "simulation-stuck": entry(
+    "INTERNAL",
+    "Nothing is left to happen and the run has not ended; please report it with the scenario.",
+  ),
   // --- runs and storage (coordinator)
   "run-not-found": entry("NOT_FOUND", "`fedlora run list` prints the runs."),
   "run-exists": entry("ALREADY_EXISTS", "Use another idempotency key, or the run that exists."),

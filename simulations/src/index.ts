@@ -14,3 +14,14 @@ export { mailboxNames, splitIntoMailboxes } from "./datasets/spam-assassin/mailb
 export type { Mailbox } from "./datasets/spam-assassin/mailboxes.js";
 export { pairedBootstrap, score } from "./metrics/classification.js";
 export type { Scores } from "./metrics/classification.js";
+// --- scenarios
+export { scenarioProgress } from "./run/progress.js";
+export type { RoundRow, RunResult } from "./run/round-row.js";
+export type { ScenarioProgress } from "./run/run-scenario.js";
+export { simulateScenario } from "./run/simulate-scenario.js";
+export type { SimulateOptions } from "./run/simulate-scenario.js";
+export { summarize } from "./report/summary.js";
+export type { ScenarioSummary, Spread, VariantSummary } from "./report/summary.js";
+export { textReport } from "./report/text-report.js";
+export { parseScenario, scenarioJsonSchema } from "./scenario/parse-scenario.js";
+export type { Scenario } from "./scenario/scenario-schema.js";

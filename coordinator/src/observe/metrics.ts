@@ -11,7 +11,7 @@ export interface MetricsSources {
 export interface CoordinatorMetrics {
   readonly registry: Registry;
   /** Feed the metrics; hand them to the service. */
-  readonly hooks: Required<Omit<CoordinatorHooks, "onFatal">>;
+  readonly hooks: Required<Omit<CoordinatorHooks, "onFatal" | "onRoundClosed">>;
   close(): void;
 }
 

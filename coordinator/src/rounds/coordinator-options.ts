@@ -64,6 +64,8 @@ export interface CoordinatorHooks {
   readonly onEnrolled?: (numClients: number) => void;
   readonly onRunState?: (runId: RunId, state: RunState) => void;
   readonly onRoundStarted?: (runId: RunId, round: number, cohortSize: number) => void;
+  /** No update of the round counts any more; its aggregation begins. */
+  readonly onRoundClosed?: (runId: RunId, round: number) => void;
   readonly onUpdateAccepted?: (runId: RunId, bytes: number) => void;
   readonly onUpdateRefused?: (runId: RunId, code: ErrorCode) => void;
   readonly onPlanDeclined?: (runId: RunId, code: string) => void;

@@ -16,6 +16,9 @@ export function reportToHooks(hooks: CoordinatorHooks, state: RunMachineState, e
         hooks.onRoundStarted?.(runId, event.round, event.plans.length);
         reportPrivacy(hooks, state, event.reservedEpsilon);
         break;
+      case "round-closed":
+        hooks.onRoundClosed?.(runId, event.round);
+        break;
       case "update-accepted":
         hooks.onUpdateAccepted?.(runId, event.bytes);
         break;
@@ -46,7 +49,6 @@ export function reportToHooks(hooks: CoordinatorHooks, state: RunMachineState, e
       case "slot-refilled":
       case "client-returned":
       case "update-refused":
-      case "round-closed":
       case "noise-key-drawn":
       case "evaluation-accepted":
         break;

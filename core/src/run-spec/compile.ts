@@ -1,6 +1,7 @@
 import { parseDocument } from "yaml";
 import { resolveAdapter } from "../adapter/lora-config.js";
 import { FedLoraError } from "../errors.js";
+import type { ErrorCode } from "../errors.js";
 import { parseStrictJson } from "../json/strict-json.js";
 import type { ModelManifest } from "../model/manifest.js";
 import { distributeRanks } from "./distribute-ranks.js";
@@ -46,15 +47,20 @@ export function compileRunSpec(input: unknown, { manifest }: CompileRunSpecOptio
  * @throws FedLoraError as `compileRunSpec`, and `spec-invalid` with the place where the text is malformed
  */
 export function parseRunSpec(text: string, options: CompileRunSpecOptions = {}): RunSpec {
-  return compileRunSpec(parseText(text), options);
+  return compileRunSpec(parseSpecText(text, "the run spec", "spec-invalid"), options);
 }
 
-function parseText(text: string): unknown {
+/**
+ * YAML 1.2 or JSON text of at most 1 MiB as a plain value. Repeated keys and YAML aliases are refused with the code given.
+ *
+ * @param name what it is, for messages: `the run spec`
+ */
+export function parseSpecText(text: string, name: string, code: ErrorCode): unknown {
   if (text.length > maxTextLength) {
-    throw new FedLoraError("spec-invalid", `the run spec has ${text.length} characters, at most ${maxTextLength}`);
+    throw new FedLoraError(code, `${name} has ${text.length} characters, at most ${maxTextLength}`);
   }
   if (text.trimStart().startsWith("{")) {
-    parseStrictJson(text, "the run spec", "spec-invalid");
+    parseStrictJson(text, name, code);
     return JSON.parse(text);
   }
   const document = parseDocument(text, { version: "1.2", prettyErrors: true, uniqueKeys: true });
@@ -63,7 +69,7 @@ function parseText(text: string): unknown {
     if (problem !== undefined) throw problem;
     return document.toJS({ maxAliasCount: 0 });
   } catch (cause) {
-    throw new FedLoraError("spec-invalid", `the run spec is not YAML: ${(cause as Error).message}`, { cause });
+    throw new FedLoraError(code, `${name} is not YAML: ${(cause as Error).message}`, { cause });
   }
 }
 

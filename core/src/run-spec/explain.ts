@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import { suggestion } from "../text/nearest.js";
-import { branchesOf, discriminatorOf, schemaAt } from "./json-schema.js";
+import { branchesOf, discriminatorOf, runSpecJsonSchema, schemaAt } from "./json-schema.js";
+import type { JsonSchema } from "./json-schema.js";
 
 /** One problem of a spec: the field's path, and a sentence with what was got and what is allowed. */
 export interface SpecProblem {
@@ -8,18 +9,31 @@ export interface SpecProblem {
   readonly message: string;
 }
 
-/** Says what is wrong in the words of the schema's descriptions. */
-export function explainIssues(issues: readonly z.core.$ZodIssue[], input: unknown): SpecProblem[] {
+/** What is being explained: a kind of document with a schema. */
+export interface ExplainedDocument {
+  /** For problems of the whole: `the run spec`. */
+  readonly name: string;
+  readonly schema: JsonSchema;
+}
+
+/** Says what is wrong in the words of the schema's descriptions; default: of a run spec. */
+export function explainIssues(
+  issues: readonly z.core.$ZodIssue[],
+  input: unknown,
+  document: ExplainedDocument = { name: "the run spec", schema: runSpecJsonSchema() },
+): SpecProblem[] {
   return issues.flatMap((issue) =>
-    issue.code === "unrecognized_keys" ? unknownKeys(issue.keys, issue.path, input) : [explain(issue, input)],
+    issue.code === "unrecognized_keys"
+      ? unknownKeys(issue.keys, issue.path, input, document)
+      : [explain(issue, input, document)],
   );
 }
 
-function explain(issue: z.core.$ZodIssue, input: unknown): SpecProblem {
-  const path = showPath(issue.path);
+function explain(issue: z.core.$ZodIssue, input: unknown, document: ExplainedDocument): SpecProblem {
+  const path = showPath(issue.path, document);
   const value = valueAt(issue.path, input);
-  const field = schemaAt(issue.path, input);
-  const choices = field?.enum ?? branchNames(issue.path, input);
+  const field = schemaAt(issue.path, input, document.schema);
+  const choices = field?.enum ?? branchNames(issue.path, input, document);
   const allowed = [
     issue.code === "custom" ? issue.message : "",
     choices === undefined ? "" : `allowed are ${choices.map(String).join(", ")}`,
@@ -31,18 +45,27 @@ function explain(issue: z.core.$ZodIssue, input: unknown): SpecProblem {
   return { path, message: `${path} ${got}: ${rule}` };
 }
 
-function unknownKeys(keys: readonly string[], path: readonly PropertyKey[], input: unknown): SpecProblem[] {
-  const known = Object.keys(schemaAt(path, input)?.properties ?? {});
+function unknownKeys(
+  keys: readonly string[],
+  path: readonly PropertyKey[],
+  input: unknown,
+  document: ExplainedDocument,
+): SpecProblem[] {
+  const known = Object.keys(schemaAt(path, input, document.schema)?.properties ?? {});
   return keys.map((key) => {
-    const full = showPath([...path, key]);
+    const full = showPath([...path, key], document);
     const hint = suggestion(key, known);
     return { path: full, message: `${full} is not a field${hint === "" ? `; known are ${known.join(", ")}` : hint}` };
   });
 }
 
 /** For a `kind` or `mode` that no branch of a union has: those that there are. */
-function branchNames(path: readonly PropertyKey[], input: unknown): readonly unknown[] | undefined {
-  const names = branchesOf(schemaAt(path.slice(0, -1), input) ?? {}).map(discriminatorOf);
+function branchNames(
+  path: readonly PropertyKey[],
+  input: unknown,
+  { schema }: ExplainedDocument,
+): readonly unknown[] | undefined {
+  const names = branchesOf(schemaAt(path.slice(0, -1), input, schema) ?? {}).map(discriminatorOf);
   return names.length > 0 && names.every((fixed) => fixed !== undefined && fixed.key === path.at(-1))
     ? names.map((fixed) => fixed?.value)
     : undefined;
@@ -52,8 +75,8 @@ function valueAt(path: readonly PropertyKey[], input: unknown): unknown {
   return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | null | undefined)?.[key], input);
 }
 
-function showPath(path: readonly PropertyKey[]): string {
-  return path.length === 0 ? "the run spec" : path.map(String).join(".");
+function showPath(path: readonly PropertyKey[], { name }: ExplainedDocument): string {
+  return path.length === 0 ? name : path.map(String).join(".");
 }
 
 function show(value: unknown): string {

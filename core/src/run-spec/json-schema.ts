@@ -38,8 +38,12 @@ export function discriminatorOf(branch: JsonSchema): { readonly key: string; rea
 }
 
 /** The schema of the field at a path, in the branch of each union that the value names; undefined: none. */
-export function schemaAt(path: readonly PropertyKey[], value: unknown): JsonSchema | undefined {
-  let node: JsonSchema | undefined = runSpecJsonSchema();
+export function schemaAt(
+  path: readonly PropertyKey[],
+  value: unknown,
+  root: JsonSchema = runSpecJsonSchema(),
+): JsonSchema | undefined {
+  let node: JsonSchema | undefined = root;
   let current = value;
   for (const key of path) {
     const objects: JsonSchema[] = [node, ...branchesOf(node)];

@@ -1,0 +1,80 @@
+import { availableParallelism } from "node:os";
+import { FedLoraError } from "@fedlora/core";
+import { Command } from "commander";
+import { createOutput } from "../output.js";
+import { interruptSignal, wholeNumber, withJson } from "./shared.js";
+
+interface SimulateFlags {
+  readonly json?: boolean;
+  readonly schema?: boolean;
+  readonly variant?: string;
+  readonly seeds?: readonly number[];
+  readonly workers: number;
+  readonly out?: string;
+  readonly cache: string;
+}
+
+/** `fedlora simulate`: a scenario's run on virtual clients and virtual time. */
+export function simulateCommand(version: string): Command {
+  return scenarioCommand("simulate", "run a scenario: thousands of virtual clients, virtual time, one machine")
+    .option("--variant <name>", "run this variant of the scenario instead of its run as it is")
+    .option("--schema", "print the JSON Schema of scenarios")
+    .action((path: string | undefined, flags: SimulateFlags) => act(path, flags, flags.variant, version));
+}
+
+/** `fedlora compare`: all variants of a scenario over the same seeds and data. */
+export function compareCommand(version: string): Command {
+  return scenarioCommand("compare", "run all variants of a scenario over the same seeds and data, side by side").action(
+    (path: string | undefined, flags: SimulateFlags) => act(path, flags, "all", version),
+  );
+}
+
+function scenarioCommand(name: string, description: string): Command {
+  return withJson(new Command(name))
+    .description(description)
+    .argument("[scenario]", "the scenario, YAML or JSON")
+    .option("--seeds <list>", "seeds in the place of the scenario's, such as 0,1,2", parseSeeds)
+    .option(
+      "--workers <n>",
+      "threads or engines that train at a time; changes no bit of the result",
+      wholeNumber("--workers", 0, 256),
+      availableParallelism(),
+    )
+    .option("-o, --out <folder>", "where the results are written (default: .fedlora/simulations/NAME)")
+    .option("--cache <folder>", "where models are prepared", ".fedlora/cache");
+}
+
+async function act(
+  path: string | undefined,
+  flags: SimulateFlags,
+  variant: string | undefined,
+  version: string,
+): Promise<void> {
+  const { scenarioJsonSchema, scenarioProgress, simulateScenario, textReport } = await import("@fedlora/simulations");
+  const output = createOutput(flags.json === true);
+  if (flags.schema === true) {
+    output.print(JSON.stringify(scenarioJsonSchema(), null, 2));
+    return;
+  }
+  if (path === undefined) throw new FedLoraError("config-invalid", "which scenario? name its file");
+  const { summary, outFolder } = await simulateScenario({
+    path,
+    variant,
+    seeds: flags.seeds,
+    workers: flags.workers,
+    outFolder: flags.out,
+    cacheFolder: flags.cache,
+    versions: { fedlora: version, node: process.versions.node, v8: process.versions.v8 },
+    progress: scenarioProgress(),
+    signal: interruptSignal(),
+  });
+  output.print(output.json ? JSON.stringify(summary) : textReport(summary));
+  output.note(`written to ${outFolder}`);
+  const failed = summary.runs.filter(({ state }) => state === "failed");
+  for (const run of failed) output.note(`${run.variant}, seed ${run.seed}: ${run.reason}`);
+  if (failed.length > 0) process.exitCode = 1;
+}
+
+function parseSeeds(value: string): readonly number[] {
+  return value.split(",").map(wholeNumber("--seeds", 0, 2 ** 32 - 1));
+}

@@ -1,0 +1,86 @@
+import type { BaseDelta, LocalTrainer, TrainRequest, TrainResult } from "@fedlora/client-sdk";
+import type { BlobId, EvaluationCounts, PlanInstructions } from "@fedlora/core";
+import type { BlobPool } from "../runtime/blob-pool.js";
+import type { ClientData } from "../runtime/client-data.js";
+import type { ClientMemory } from "../runtime/virtual-state.js";
+import type { VirtualClock } from "../runtime/virtual-clock.js";
+import { forwardShare, type DeviceProfile } from "./profile.js";
+
+export interface DeviceTrainerParts {
+  readonly trainer: LocalTrainer;
+  readonly device: DeviceProfile;
+  readonly data: ClientData;
+  /** Base deltas that clients have fetched, by hash. */
+  readonly pool: BlobPool;
+  readonly memory: ClientMemory;
+  readonly clock: VirtualClock;
+  readonly actor: number;
+  /**
+   * Decides, before a plan's training, at which share of it the client vanishes, in (0, 1); undefined: it does not. `vanish` is
+   * called at that moment.
+   */
+  readonly fate: (round: number) => number | undefined;
+  readonly vanish: () => void;
+}
+
+/**
+ * A trainer at the speed of a device: the real work is done by a trainer that all clients share, its virtual time follows from
+ * the steps and the device alone. Measurements are those of the device.
+ */
+export class DeviceTrainer implements LocalTrainer {
+  readonly #parts: DeviceTrainerParts;
+
+  constructor(parts: DeviceTrainerParts) {
+    this.#parts = parts;
+  }
+
+  async train(request: TrainRequest, signal: AbortSignal): Promise<TrainResult> {
+    const { trainer, device, data, clock, actor, fate, vanish } = this.#parts;
+    const trainMs = device.stepMs * microBatches(request.instructions, data.trainRows.length);
+    const share = fate(request.round);
+    if (share !== undefined) {
+      // Nobody will see the result, so nothing is computed.
+      await clock.actor(actor).sleep(share * trainMs, signal);
+      vanish();
+      signal.throwIfAborted();
+    }
+    const baseDeltas = await this.#sourcesOf(request.baseDeltas);
+    const work = (): Promise<TrainResult> => trainer.train({ ...request, baseDeltas }, signal, () => undefined);
+    const result = await clock.during(actor, trainMs, work, signal);
+    return { ...result, stepMs: device.stepMs, metrics: { ...result.metrics, trainMs } };
+  }
+
+  async evaluate(request: Parameters<LocalTrainer["evaluate"]>[0], signal: AbortSignal): Promise<EvaluationCounts> {
+    const { trainer, device, data, clock, actor } = this.#parts;
+    const batches = Math.ceil(data.heldOutRows.length / request.instructions.training.batchSize);
+    const baseDeltas = await this.#sourcesOf(request.baseDeltas);
+    const work = (): Promise<EvaluationCounts> => trainer.evaluate({ ...request, baseDeltas }, signal, () => undefined);
+    return clock.during(actor, device.stepMs * forwardShare * batches, work, signal);
+  }
+
+  /** Those of the last plan: a device keeps its base weights as it last needed them. */
+  heldBaseDeltas(ids: readonly string[]): Promise<number> {
+    const { baseChain } = this.#parts.memory;
+    const different = ids.findIndex((id, index) => baseChain[index]?.blob !== id);
+    return Promise.resolve(different < 0 ? ids.length : different);
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** What this device has merged already, the trainer that all share may have to merge again. */
+  #sourcesOf(deltas: readonly BaseDelta[] = []): Promise<readonly BaseDelta[]> {
+    const { pool } = this.#parts;
+    return Promise.all(
+      deltas.map(async ({ id, source }) => ({ id, source: source ?? (await pool.file(id as BlobId)) })),
+    );
+  }
+}
+
+/** Micro-batches of one plan's training. */
+export function microBatches({ training }: PlanInstructions, numExamples: number): number {
+  const { localSteps, localEpochs = 1, batchSize, gradientAccumulation } = training;
+  if (localSteps !== undefined) return localSteps * gradientAccumulation;
+  return localEpochs * Math.ceil(numExamples / batchSize);
+}

@@ -1,0 +1,48 @@
+import { formatTable } from "@fedlora/core";
+import type { ScenarioSummary, Spread } from "./summary.js";
+
+/** The summary as a table for a terminal. */
+export function textReport(summary: ScenarioSummary): string {
+  const columns: [string, (row: ScenarioSummary["variants"][number]) => string | undefined][] = [
+    ["variant", ({ variant }) => variant],
+    ["method", ({ method }) => method],
+    ["done", ({ completed, runs }) => `${completed}/${runs}`],
+    ["rounds", ({ rounds }) => shown(rounds, 0)],
+    ["accuracy", ({ testAccuracy }) => shown(testAccuracy, 4)],
+    ["F1", ({ testF1 }) => (summary.scenario.data.kind === "spam-assassin" ? shown(testF1, 4) : undefined)],
+    ["loss", ({ testLoss }) => shown(testLoss, 4)],
+    ["own accuracy", ({ clientAccuracy }) => shown(clientAccuracy, 4)],
+    ["own loss", ({ clientLoss }) => shown(clientLoss, 4)],
+    ["virtual s", ({ virtualSeconds }) => shown(virtualSeconds, 0)],
+    ["up MB", ({ bytesUp }) => shown(scaled(bytesUp, 1e-6), 2)],
+    ["down MB", ({ bytesDown }) => shown(scaled(bytesDown, 1e-6), 2)],
+    ["waiting s", ({ waitingSeconds }) => shown(waitingSeconds, 1)],
+    ["refused", ({ refused }) => (refused === 0 ? undefined : String(refused))],
+    ["dropouts", ({ dropouts }) => (dropouts === 0 ? undefined : String(dropouts))],
+  ];
+  const { variants } = summary;
+  // A column that says nothing of anybody is left out.
+  const used = columns.filter(([, cell]) => variants.some((row) => cell(row) !== undefined));
+  const rows = variants.map((row) => used.map(([, cell]) => cell(row)));
+  const align = used.map((_, column) => (column < 2 ? ("left" as const) : ("right" as const)));
+  const seeds = new Set(summary.runs.map(({ seed }) => seed)).size;
+  const what = seeds === 1 ? "one seed" : `${seeds} seeds: mean ± standard deviation`;
+  return `${summary.scenario.name} (${what})\n${formatTable(
+    used.map(([title]) => title),
+    rows,
+    { align, rule: true },
+  )}`;
+}
+
+/** `0.9312 ± 0.0041`; without the deviation where there is one value. */
+export function shown(spread: Spread | undefined, digits: number): string | undefined {
+  if (spread === undefined) return undefined;
+  const { mean, std } = spread;
+  return std === undefined ? mean.toFixed(digits) : `${mean.toFixed(digits)} ± ${std.toFixed(digits)}`;
+}
+
+export function scaled(spread: Spread | undefined, factor: number): Spread | undefined {
+  if (spread === undefined) return undefined;
+  const { mean, std, count } = spread;
+  return { mean: mean * factor, std: std === undefined ? undefined : std * factor, count };
+}

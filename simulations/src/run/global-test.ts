@@ -1,0 +1,54 @@
+import type { LocalTrainer } from "@fedlora/client-sdk";
+import {
+  adapterLayout,
+  evaluationMetrics,
+  readSafetensors,
+  resolveAdapter,
+  type EvaluationMetrics,
+  type ModelManifest,
+  type PlanInstructions,
+  type RunSpec,
+} from "@fedlora/core";
+import type { BaseDelta } from "@fedlora/client-sdk";
+import type { SimulationData } from "../data/simulation-data.js";
+import { ClientData } from "../runtime/client-data.js";
+
+/** Tests global adapters on rows that no client has; it takes no virtual time and nobody in the federation sees it. */
+export class GlobalTest {
+  readonly #trainer: LocalTrainer;
+  readonly #instructions: PlanInstructions;
+  readonly #data: ClientData;
+
+  constructor(trainer: LocalTrainer, spec: RunSpec, manifest: ModelManifest, data: SimulationData, rows: Int32Array) {
+    const layout = adapterLayout(resolveAdapter(spec.adapter, manifest, spec.task));
+    this.#trainer = trainer;
+    this.#data = new ClientData("test", data, { trainRows: new Int32Array(0), heldOutRows: rows });
+    this.#instructions = {
+      format: "fedlora-instructions/1",
+      task: spec.task,
+      adapter: spec.adapter,
+      training: spec.training,
+      roles: layout.map((tensor) => ({
+        spec: tensor,
+        trained: false,
+        uploaded: false,
+        downloaded: true,
+        keep: "none",
+      })),
+      updateForm: "value",
+      uploadLayout: [],
+      codec: "f32",
+      directives: [],
+      keepOptimizerState: false,
+      seed: 0,
+    };
+  }
+
+  /** @param adapter safetensors of the whole global adapter */
+  async measure(adapter: Uint8Array, baseDeltas: readonly BaseDelta[]): Promise<EvaluationMetrics> {
+    const { tensors } = readSafetensors(adapter);
+    const request = { instructions: this.#instructions, start: tensors, data: this.#data, baseDeltas };
+    const counts = await this.#trainer.evaluate(request, new AbortController().signal, () => undefined);
+    return evaluationMetrics(this.#instructions.task, counts);
+  }
+}

@@ -1,0 +1,65 @@
+import { loadBaseModel, openModelWorkbench, type BaseModel } from "@fedlora/client-sdk";
+import { FedLoraError, supportedDirectives, type ModelManifest } from "@fedlora/core";
+import { resolve } from "node:path";
+import type { SimulationData } from "../data/simulation-data.js";
+import { miniLmFolder } from "../demo/spam-task.js";
+import { linearManifest } from "../linear/linear-model.js";
+import { openLinearRoom } from "../linear/open-linear-room.js";
+import { TrainerRoom, type RoomWorker } from "../runtime/trainer-room.js";
+import type { Scenario } from "../scenario/scenario-schema.js";
+
+export interface OpenModel {
+  readonly manifest: ModelManifest;
+  readonly room: TrainerRoom;
+}
+
+export interface OpenModelOptions {
+  readonly model: Scenario["model"];
+  readonly data: SimulationData;
+  /** Trainers at work at a time, each in a thread or with an engine of its own; 0: one, in this thread where it can be. */
+  readonly workers: number;
+  /** Where relative paths of the scenario begin. */
+  readonly folder: string;
+  /** Converted weights and compiled graphs, kept from run to run. */
+  readonly cacheFolder: string;
+}
+
+/**
+ * The scenario's base model, once per worker, and whoever trains on it.
+ *
+ * @throws FedLoraError `scenario-invalid` for a model that cannot learn from the data, `engine-mixed`, and what loading a model
+ *   throws
+ */
+export async function openModel({ model, data, workers, folder, cacheFolder }: OpenModelOptions): Promise<OpenModel> {
+  const isNumbers = data.features !== undefined;
+  if (isNumbers !== (model.kind === "linear")) {
+    const message = isNumbers
+      ? `model.kind ${model.kind} learns from texts, the data ${data.info.name} are numbers: use model.kind linear`
+      : `model.kind linear learns from numbers, the data ${data.info.name} are texts: use model.kind minilm or folder`;
+    throw new FedLoraError("scenario-invalid", message, { details: { path: "model.kind" } });
+  }
+  if (model.kind === "linear") {
+    const manifest = linearManifest(data.features?.dim ?? 0, data.labels?.length ?? 0);
+    return { manifest, room: await openLinearRoom(data, manifest, workers) };
+  }
+  const path = model.kind === "minilm" ? miniLmFolder() : resolve(folder, model.path);
+  const baseModel = await loadBaseModel(path, { cacheFolder });
+  return { manifest: baseModel.manifest, room: await openEngineRoom(baseModel, Math.max(1, workers), cacheFolder) };
+}
+
+/** One engine per worker, each with one thread: then the number of workers changes no bit. */
+async function openEngineRoom(baseModel: BaseModel, workers: number, cacheFolder: string): Promise<TrainerRoom> {
+  const started = Array.from({ length: workers }, async (): Promise<RoomWorker> => {
+    const engine = { engine: "onnxruntime-cpu", threads: 1 } as const;
+    const workbench = openModelWorkbench({ baseModel, cacheFolder, engine });
+    const { name, fingerprint } = await workbench.engine();
+    const trainer = {
+      train: workbench.trainer.train.bind(workbench.trainer),
+      evaluate: workbench.trainer.evaluate.bind(workbench.trainer),
+      heldBaseDeltas: (ids: readonly string[]) => workbench.trainer.heldBaseDeltas?.(ids) ?? Promise.resolve(0),
+      close: () => workbench.close(),
+    };
+    return { trainer, engine: { name, fingerprint, directives: supportedDirectives } };
+  });
+  return new TrainerRoom(await Promise.all(started));
+}

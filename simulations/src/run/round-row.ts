@@ -1,0 +1,50 @@
+import type { EvaluationMetrics } from "@fedlora/core";
+
+/** One committed round of one run: a line of rounds.jsonl. Times are virtual milliseconds. */
+export interface RoundRow {
+  readonly variant: string;
+  readonly seed: number;
+  readonly round: number;
+  /** When the round was over, counted from the run's start. */
+  readonly endMs: number;
+  readonly durationMs: number;
+  readonly planned: number;
+  readonly accepted: number;
+  readonly refused: number;
+  readonly declined: number;
+  readonly dropouts: number;
+  readonly trainLoss: number | undefined;
+  /** Of the global adapter, on examples that no client has. */
+  readonly test: EvaluationMetrics | undefined;
+  /** Of the clients' own models, on examples that they set aside. */
+  readonly evaluation: Readonly<Record<string, unknown>> | undefined;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+  /** Mean over the contributors of the time from their delivery to the last one's. */
+  readonly waitingMs: number | undefined;
+  readonly methodMetrics: Readonly<Record<string, number>>;
+  /** Content hash of the global adapter. */
+  readonly adapter: string;
+}
+
+/** What became of one run. */
+export interface RunResult {
+  readonly variant: string;
+  readonly seed: number;
+  readonly method: string;
+  readonly state: "completed" | "stopped" | "failed";
+  /** Why it ended, where it did not end by itself. */
+  readonly reason: string;
+  readonly rounds: readonly RoundRow[];
+  /** Content hash of the last global adapter: equal runs have equal ones. */
+  readonly finalHash: string;
+  readonly virtualMs: number;
+  /** Updates that were refused, and plans that were declined, by code. */
+  readonly refusals: Readonly<Record<string, number>>;
+  readonly declines: Readonly<Record<string, number>>;
+  readonly trainings: number;
+  /** Clients by device class, of those that took part. */
+  readonly classes: Readonly<Record<string, number>>;
+  /** Of this machine: how long it took, and how much of it the trainers worked (all together). */
+  readonly wallMs: number;
+}

@@ -1,0 +1,97 @@
+import type { ClientEvent } from "@fedlora/client-sdk";
+import type { RoundSummary } from "@fedlora/coordinator";
+import type { EvaluationMetrics } from "@fedlora/core";
+import type { RoundRow } from "./round-row.js";
+
+/** Gathers what happens in a run into rows and counts. */
+export class RunLog {
+  readonly rows: RoundRow[] = [];
+  readonly refusals: Record<string, number> = {};
+  readonly declines: Record<string, number> = {};
+  readonly classes: Record<string, number> = {};
+  trainings = 0;
+  readonly #variant: string;
+  readonly #seed: number;
+  readonly #now: () => number;
+  readonly #classOf: (client: number) => string;
+  readonly #participants = new Set<number>();
+  /** Times of delivery of the updates of each open round. */
+  readonly #delivered = new Map<number, number[]>();
+  readonly #summaries = new Map<number, RoundSummary>();
+  readonly #tests = new Map<number, EvaluationMetrics>();
+
+  constructor(variant: string, seed: number, now: () => number, classOf: (client: number) => string) {
+    this.#variant = variant;
+    this.#seed = seed;
+    this.#now = now;
+    this.#classOf = classOf;
+  }
+
+  clientEvent(client: number, event: ClientEvent): void {
+    if (event.type === "plan" && event.plan.kind === "train") this.#count(client);
+    if (event.type === "declined") increment(this.declines, event.code);
+    if (event.type !== "accepted" || event.receipt.blobId === "") return;
+    this.trainings += 1;
+    const { round } = event.receipt;
+    const times = this.#delivered.get(round);
+    if (times === undefined) this.#delivered.set(round, [this.#now()]);
+    else times.push(this.#now());
+  }
+
+  refused(code: string): void {
+    increment(this.refusals, code);
+  }
+
+  tested(round: number, test: EvaluationMetrics): void {
+    this.#tests.set(round, test);
+  }
+
+  /** The latest word on a round; what was said before of it is replaced. */
+  summary(summary: RoundSummary): void {
+    this.#summaries.set(summary.round, summary);
+  }
+
+  /** Writes the row of a round that is over. */
+  finish(round: number): RoundRow | undefined {
+    const summary = this.#summaries.get(round);
+    if (summary === undefined) return undefined;
+    this.#summaries.delete(round);
+    const times = this.#delivered.get(round) ?? [];
+    this.#delivered.delete(round);
+    const last = Math.max(...times);
+    const { planned, accepted, refused, declined, dropouts, trainLoss, evaluation, bytesUp, bytesDown } = summary;
+    const row: RoundRow = {
+      variant: this.#variant,
+      seed: this.#seed,
+      round,
+      endMs: this.#now(),
+      durationMs: summary.durationMs,
+      planned,
+      accepted,
+      refused,
+      declined,
+      dropouts,
+      trainLoss,
+      test: this.#tests.get(round),
+      evaluation: evaluation && { ...evaluation },
+      bytesUp,
+      bytesDown,
+      waitingMs: times.length === 0 ? undefined : times.reduce((sum, at) => sum + last - at, 0) / times.length,
+      methodMetrics: summary.methodMetrics,
+      adapter: summary.adapterBlobId,
+    };
+    this.#tests.delete(round);
+    this.rows.push(row);
+    return row;
+  }
+
+  #count(client: number): void {
+    if (this.#participants.has(client)) return;
+    this.#participants.add(client);
+    increment(this.classes, this.#classOf(client));
+  }
+}
+
+function increment(counts: Record<string, number>, key: string): void {
+  counts[key] = (counts[key] ?? 0) + 1;
+}

@@ -1,0 +1,86 @@
+import { mkdir, open, rm, type FileHandle } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { loadData } from "../data/load-data.js";
+import type { DataInfo } from "../data/simulation-data.js";
+import type { Scenario } from "../scenario/scenario-schema.js";
+import { variantSpec } from "../scenario/variant-spec.js";
+import { openModel } from "./open-model.js";
+import type { RoundRow, RunResult } from "./round-row.js";
+import { simulateRun } from "./simulate-run.js";
+
+export interface ScenarioProgress {
+  say(text: string): void;
+  /** A run's round is over. */
+  round(row: RoundRow, rounds: number): void;
+  /** Ends the bars, so that plain text can follow. */
+  end(): void;
+}
+
+export interface RunScenarioOptions {
+  readonly scenario: Scenario;
+  /** Where the scenario's relative paths begin. */
+  readonly folder: string;
+  readonly variants: readonly string[];
+  readonly seeds: readonly number[];
+  readonly workers: number;
+  /** Gets rounds.jsonl; made when missing. */
+  readonly outFolder: string;
+  readonly cacheFolder: string;
+  readonly progress: ScenarioProgress;
+  readonly signal: AbortSignal;
+}
+
+export interface ScenarioResult {
+  readonly scenario: Scenario;
+  readonly data: DataInfo;
+  readonly model: { readonly name: string; readonly hash: string };
+  readonly engine: { readonly name: string; readonly fingerprint: string };
+  readonly workers: number;
+  readonly runs: readonly RunResult[];
+}
+
+/**
+ * Runs every variant with every seed, one after the other, on one copy of data and model. Writes a line per round as it goes.
+ * All specs are checked before the first run begins.
+ */
+export async function runScenario(options: RunScenarioOptions): Promise<ScenarioResult> {
+  const { scenario, folder, variants, seeds, workers, outFolder, cacheFolder, progress, signal } = options;
+  progress.say(`Reading the data: ${scenario.data.kind}`);
+  const data = await loadData(scenario.data, folder);
+  const { manifest, room } = await openModel({
+    model: scenario.model,
+    data,
+    workers,
+    folder,
+    cacheFolder: resolve(cacheFolder),
+  });
+  let file: FileHandle | undefined;
+  try {
+    const planned = variants.flatMap((variant) =>
+      seeds.map((seed) => ({ variant, seed, spec: variantSpec(scenario, variant, seed, manifest, data.labels) })),
+    );
+    await mkdir(outFolder, { recursive: true });
+    await rm(join(outFolder, "rounds.jsonl"), { force: true });
+    const rows = (file = await open(join(outFolder, "rounds.jsonl"), "w"));
+    const runs: RunResult[] = [];
+    for (const each of planned) {
+      const onRound = (row: RoundRow): void => progress.round(row, each.spec.rounds);
+      const run = await simulateRun({ scenario, folder, ...each, manifest, data, room, signal, onRound });
+      for (const row of run.rounds) await rows.write(`${JSON.stringify(row)}\n`);
+      runs.push(run);
+    }
+    const { name, fingerprint } = room.engine;
+    return {
+      scenario,
+      data: data.info,
+      model: { name: manifest.name, hash: manifest.hash },
+      engine: { name, fingerprint },
+      workers,
+      runs,
+    };
+  } finally {
+    progress.end();
+    await file?.close();
+    await room.close();
+  }
+}

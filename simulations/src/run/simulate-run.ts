@@ -1,0 +1,229 @@
+import { builtinMethods, findMethod, type MethodDefinition } from "@fedlora/aggregators";
+import type { BaseDelta } from "@fedlora/client-sdk";
+import type { CoordinatorHooks } from "@fedlora/coordinator";
+import {
+  FedLoraError,
+  deriveKey,
+  randomKey,
+  readSafetensors,
+  type ModelManifest,
+  type RunId,
+  type RunSpec,
+} from "@fedlora/core";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { SimulationData } from "../data/simulation-data.js";
+import { openAvailability } from "../device/availability.js";
+import { DeviceFleet } from "../device/profile.js";
+import { Behaviours } from "../faults/behaviour.js";
+import { partitionRows } from "../partition/partition.js";
+import { Population } from "../population/population.js";
+import { BlobPool } from "../runtime/blob-pool.js";
+import { KeptStore } from "../runtime/kept-store.js";
+import { openCoordinator, type SimulatedCoordinator } from "../runtime/open-coordinator.js";
+import type { TrainerRoom } from "../runtime/trainer-room.js";
+import { VirtualClock } from "../runtime/virtual-clock.js";
+import type { Scenario } from "../scenario/scenario-schema.js";
+import { GlobalTest } from "./global-test.js";
+import type { RoundRow, RunResult } from "./round-row.js";
+import { RunLog } from "./run-log.js";
+import { splitRows } from "./split.js";
+
+/** Populations up to this size are there as a whole. */
+const wholeUpTo = 1000;
+
+export interface SimulateRunOptions {
+  readonly scenario: Scenario;
+  /** Where relative paths of the scenario begin. */
+  readonly folder: string;
+  readonly variant: string;
+  readonly seed: number;
+  readonly spec: RunSpec;
+  readonly manifest: ModelManifest;
+  readonly data: SimulationData;
+  readonly room: TrainerRoom;
+  readonly signal: AbortSignal;
+  readonly onRound?: (row: RoundRow) => void;
+}
+
+/**
+ * One run of one variant with one seed: the coordinator's own state machine and the SDK's own client on virtual time. The
+ * same options give the same result, bit for bit, whatever the number of workers and the speed of the machine; `wallMs` alone
+ * is of this machine.
+ */
+export async function simulateRun(options: SimulateRunOptions): Promise<RunResult> {
+  const begin = performance.now();
+  const folder = await mkdtemp(join(tmpdir(), "fedlora-simulation-"));
+  try {
+    const result = await run(options, folder);
+    return { ...result, wallMs: performance.now() - begin };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function run(options: SimulateRunOptions, workFolder: string): Promise<Omit<RunResult, "wallMs">> {
+  const { scenario, variant, seed, spec, manifest, data, room, signal } = options;
+  const key = randomKey(seed);
+  const clock = new VirtualClock();
+  const { train, test } = splitRows(data, scenario.data, key);
+  const labelOf = data.labels === undefined ? undefined : (row: number) => data.labelOf(row);
+  const rows = {
+    rows: train,
+    numLabels: data.labels?.length ?? 0,
+    labelOf,
+    keys: data.keys,
+    defaultKey: data.defaultKey,
+  };
+  const partition = partitionRows(scenario.partition, rows, deriveKey(key, "partition"));
+  assertEnough(spec, partition.clients);
+  const fleet = new DeviceFleet(scenario.devices, deriveKey(key, "devices"), room.engine);
+  const log = new RunLog(
+    variant,
+    seed,
+    () => clock.elapsedMs,
+    (client) => fleet.profileOf(client).className,
+  );
+  const { every } = spec.evaluation;
+  const isEvaluated = (round: number): boolean => every > 0 && (round % every === 0 || round === spec.rounds);
+  // A personal method has no model that all share.
+  const isTestable = test.length > 0 && !capabilitiesOf(spec).personal;
+  const tests = isTestable ? new GlobalTest(room, spec, manifest, data, test) : undefined;
+  const state: { isOver: boolean; failure: FedLoraError | undefined } = { isOver: false, failure: undefined };
+  const fail = (error: unknown): void => {
+    state.failure ??= FedLoraError.from(error);
+  };
+
+  const running: { coordinator?: SimulatedCoordinator; population?: Population } = {};
+  const finish = (round: number): void => {
+    const row = log.finish(round);
+    if (row !== undefined) options.onRound?.(row);
+    running.population?.onRoundOver();
+  };
+  const hooks: CoordinatorHooks = {
+    onRoundStarted: () => running.population?.onRoundStarted(),
+    onRoundClosed: () => running.population?.onRoundClosed(),
+    onRoundCommitted: (id, summary) => {
+      log.summary(summary);
+      const { round } = summary;
+      const isTested =
+        tests !== undefined && scenario.testEvery > 0 && (round % scenario.testEvery === 0 || round === spec.rounds);
+      const work = async (): Promise<void> => {
+        const { coordinator } = running;
+        if (isTested && coordinator !== undefined) {
+          const { blobs } = coordinator.storage;
+          const adapter = await blobs.read(summary.adapterBlobId, 0, await blobs.size(summary.adapterBlobId));
+          log.tested(round, await tests.measure(adapter, await baseDeltasOf(coordinator, id, summary.round, spec)));
+        }
+        if (!isEvaluated(round)) finish(round);
+      };
+      void clock.hold(work).catch(fail);
+    },
+    onRoundEvaluated: (_, summary) => {
+      log.summary(summary);
+      finish(summary.round);
+    },
+    onUpdateRefused: (_, code) => log.refused(code),
+    onRunState: (_, status) => {
+      if (status === "running") return;
+      state.isOver = true;
+      running.population?.close();
+    },
+  };
+  const coordinator = (running.coordinator = await openCoordinator(clock, deriveKey(key, "coordinator"), hooks));
+  const { service } = coordinator;
+  await service.admin.registerModel(manifest);
+  const detail = await service.admin.createRun(`${scenario.name} ${seed}`, spec);
+  const { runId } = detail.summary;
+  const world = {
+    key: deriveKey(key, "clients"),
+    clock,
+    coordinator,
+    runId,
+    baseModelHash: manifest.hash,
+    room,
+    data,
+    partition,
+    heldOutShare: scenario.data.heldOut,
+    fleet,
+    dropout: scenario.devices.dropout,
+    behaviours: new Behaviours(scenario.misbehaviour, deriveKey(key, "misbehaviour")),
+    pool: new BlobPool(workFolder),
+    kept: new KeptStore(join(workFolder, "kept")),
+    // Often enough not to pass for silent.
+    reportIntervalMs: Math.max(1, spec.deadlines.silenceMs / 3),
+  };
+  const wanted = Math.ceil(spec.cohort.size * spec.cohort.overSelection);
+  const population = (running.population = new Population(world, {
+    waiting: waitingOf(scenario, partition.clients, wanted),
+    spares: Math.max(1, Math.ceil(wanted / 4)),
+    availability: await openAvailability(scenario.devices, deriveKey(key, "availability"), options.folder),
+    isByRound: spec.policy.kind === "synchronous",
+    isEvaluated,
+    onEvent: (client, event) => log.clientEvent(client, event),
+    onFailure: fail,
+  }));
+  population.start();
+  try {
+    await clock.run(() => {
+      signal.throwIfAborted();
+      if (state.failure !== undefined) throw state.failure;
+      return state.isOver && population.isEmpty;
+    });
+  } finally {
+    population.close();
+    await service.close();
+  }
+  const { summary } = await service.admin.getRun(runId);
+  return {
+    variant,
+    seed,
+    method: spec.method.name,
+    state: summary.state === "running" ? "stopped" : summary.state,
+    reason: summary.state === "completed" ? "" : summary.reason,
+    rounds: log.rows,
+    finalHash: log.rows.at(-1)?.adapter ?? "",
+    virtualMs: clock.elapsedMs,
+    refusals: log.refusals,
+    declines: log.declines,
+    trainings: log.trainings,
+    classes: log.classes,
+  };
+}
+
+/** Changes of the base weights that the round's adapter counts on, as tensors. */
+async function baseDeltasOf(
+  { service, storage }: SimulatedCoordinator,
+  runId: RunId,
+  round: number,
+  spec: RunSpec,
+): Promise<readonly BaseDelta[]> {
+  if (!capabilitiesOf(spec).editsBase) return [];
+  const { baseDeltas } = await service.admin.exportAdapter(runId, round, "merged");
+  const { blobs } = storage;
+  return Promise.all(
+    baseDeltas.map(async ({ blob }) => {
+      return { id: blob.id, source: readSafetensors(await blobs.read(blob.id, 0, blob.size)).tensors };
+    }),
+  );
+}
+
+function capabilitiesOf({ method }: RunSpec): MethodDefinition["capabilities"] {
+  return findMethod(builtinMethods, method.name).capabilities;
+}
+
+function assertEnough(spec: RunSpec, clients: number): void {
+  if (spec.cohort.size <= clients) return;
+  throw new FedLoraError(
+    "scenario-invalid",
+    `run.cohort.size ${spec.cohort.size} is more than the ${clients} clients that the partition makes`,
+    { details: { path: "run.cohort.size" } },
+  );
+}
+
+function waitingOf({ devices }: Scenario, clients: number, wanted: number): number {
+  const { waiting } = devices;
+  if (waiting === "all" || (waiting === undefined && clients <= wholeUpTo)) return clients;
+  return Math.max(wanted, waiting ?? 2 * wanted);
+}

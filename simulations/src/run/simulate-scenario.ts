@@ -1,0 +1,53 @@
+import { FedLoraError } from "@fedlora/core";
+import { readFile, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { summarize, type ScenarioSummary } from "../report/summary.js";
+import { parseScenario } from "../scenario/parse-scenario.js";
+import { plainVariant, variantNames } from "../scenario/variant-spec.js";
+import { runScenario, type ScenarioProgress } from "./run-scenario.js";
+
+export interface SimulateOptions {
+  /** Path of the scenario. */
+  readonly path: string;
+  /** One variant alone; `all`: side by side; undefined: the scenario's run as it is. */
+  readonly variant: string | undefined;
+  /** Instead of the scenario's. */
+  readonly seeds: readonly number[] | undefined;
+  readonly workers: number;
+  /** Default: `.fedlora/simulations/NAME`. */
+  readonly outFolder: string | undefined;
+  readonly cacheFolder: string;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly progress: ScenarioProgress;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Runs a scenario file and writes rounds.jsonl and summary.json.
+ *
+ * @throws FedLoraError `file-missing`, `scenario-invalid` and what `runScenario` throws
+ */
+export async function simulateScenario(
+  options: SimulateOptions,
+): Promise<{ readonly summary: ScenarioSummary; readonly outFolder: string }> {
+  const { path, variant, workers, cacheFolder, progress, signal } = options;
+  const text = await readFile(path, "utf8").catch((cause: unknown) => {
+    throw new FedLoraError("file-missing", `cannot read the scenario "${path}"`, { cause });
+  });
+  const scenario = parseScenario(text);
+  const outFolder = resolve(options.outFolder ?? join(".fedlora", "simulations", scenario.name));
+  const result = await runScenario({
+    scenario,
+    folder: dirname(resolve(path)),
+    variants: variant === "all" ? variantNames(scenario) : [variant ?? plainVariant],
+    seeds: options.seeds ?? scenario.seeds,
+    workers,
+    outFolder,
+    cacheFolder,
+    progress,
+    signal,
+  });
+  const summary = summarize(result, options.versions);
+  await writeFile(join(outFolder, "summary.json"), `${JSON.stringify(summary, null, 2)}\n`);
+  return { summary, outFolder };
+}

