@@ -21,6 +21,7 @@ import {
 import { startHttpServer, type HttpServer } from "./observe/http-server.js";
 import { createMetrics, type CoordinatorMetrics } from "./observe/metrics.js";
 import { withRunLog } from "./observe/run-log.js";
+import { ThreadedAccounting } from "./privacy/threaded-accounting.js";
 import type { CoordinatorServiceOptions, CoordinatorTuning } from "./rounds/coordinator-options.js";
 import { createCoordinatorService } from "./rounds/coordinator-service.js";
 import type { AdminService, CoordinatorService } from "./service.js";
@@ -84,6 +85,8 @@ async function start(
   const coordinatorKey = await loadCoordinatorKey(config.storage);
   const aggregation = new AggregationPool({ threadsPerJob: config.aggregationThreads });
   closers.add(() => aggregation.close());
+  const accounting = new ThreadedAccounting();
+  closers.add(() => accounting.close());
   const running: { transport?: Transport; isDraining: boolean } = { isDraining: false };
   const metrics = createMetrics({
     openUploads: () => running.transport?.intake.openUploads ?? 0,
@@ -96,6 +99,7 @@ async function start(
     storage,
     methods: builtinMethods,
     aggregation,
+    accounting,
     coordinatorKey,
     clock,
     logger,

@@ -42,9 +42,14 @@ test("what happens in a round is counted", async () => {
   hooks.onBytes(run, "up", 100);
   hooks.onRoundCommitted(run, summary);
   hooks.onRoundEvaluated(run, summary);
+  hooks.onPrivacy(run, { epsilonSpent: 1.5, epsilonBudget: undefined, noiseMultiplier: 2, clipNorm: 0.5 });
   const text = await registry.metrics();
 
   for (const line of [
+    "fedlora_privacy_epsilon_spent 1.5",
+    "fedlora_privacy_epsilon_budget +Inf",
+    "fedlora_privacy_noise_multiplier 2",
+    "fedlora_privacy_clip_norm 0.5",
     "fedlora_rounds_started_total 1",
     "fedlora_cohort_size 4",
     "fedlora_updates_accepted_total 1",

@@ -6,6 +6,21 @@ import type { ReleaseCounts } from "./privacy-terms.js";
 import { exposure, exposureOf, reservePlans, reserveRound } from "./run-privacy.js";
 import { show } from "./settle-noise.js";
 
+/** Has everything computed that paying for the next plans will ask: without it, the answers come later and block. */
+export async function learnCosts({ account, state, parts }: RunDriver): Promise<void> {
+  const { privacy } = state;
+  if (account === undefined || privacy === null) return;
+  const shared = exposureOf(privacy);
+  const now = [exposure(privacy), shared, ...Object.keys(privacy.spent).map((who) => exposureOf(privacy, who))];
+  const next = now.flatMap((counts) => [
+    counts,
+    { ...counts, training: counts.training + 1 },
+    ...(account.privacy.metricsNoise === undefined ? [] : [{ ...counts, evaluation: counts.evaluation + 1 }]),
+  ]);
+  const distinct = new Map(next.map((counts) => [`${counts.training}:${counts.evaluation}`, counts]));
+  await account.prepare(parts.accounting, distinct.values());
+}
+
 /** Whether a client could pay for one more plan; always in a run without privacy, and where the round pays. */
 export function payable({ account, state }: RunDriver, clientId: ClientId, kind: PlanKind): boolean {
   const { privacy, spec } = state;

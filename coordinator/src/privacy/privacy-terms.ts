@@ -1,9 +1,9 @@
-import { isEvaluationDue } from "../rounds/run-state.js";
-import { FedLoraError, splitNoise } from "@fedlora/core";
+import { expectedBatch, splitNoise } from "@fedlora/core";
 import type { PlanPrivacy, PrivacyEvent, PrivacyMechanism, PrivacySpec, RunSpec } from "@fedlora/core";
 
+import { isEvaluationDue } from "../rounds/run-state.js";
+
 export type PrivateSpec = Exclude<PrivacySpec, { mode: "none" }>;
-export type ClientLevelSpec = Extract<PrivacySpec, { mode: "client" }>;
 
 /** How often somebody's data took part in what was released, or will be where a plan is out. */
 export interface ReleaseCounts {
@@ -22,7 +22,7 @@ export function samplingRateOf({ privacy, cohort, training }: RunSpec): number |
       return cohort.size / privacy.population;
     case "example":
       // Whoever has more examples draws each less often, and no more steps.
-      return (training.batchSize * training.gradientAccumulation) / privacy.minExamples;
+      return expectedBatch(training) / privacy.minExamples;
     case "local":
     case "none":
       return undefined;
@@ -80,7 +80,7 @@ export function publicClipNorm(privacy: PrivateSpec): number {
 }
 
 /** What plans ask of clients; undefined in a run without privacy. */
-export function planPrivacyOf({ privacy }: RunSpec, noiseMultiplier: number): PlanPrivacy | undefined {
+export function planPrivacyOf({ privacy, weighting }: RunSpec, noiseMultiplier: number): PlanPrivacy | undefined {
   if (privacy.mode === "none") return undefined;
   const { delta, metricsNoise } = privacy;
   const shared = {
@@ -89,13 +89,17 @@ export function planPrivacyOf({ privacy }: RunSpec, noiseMultiplier: number): Pl
     delta,
     ...(metricsNoise === undefined ? {} : { metricsNoise }),
   };
-  if (privacy.mode !== "example") return { mode: privacy.mode, ...shared };
-  const { clipping, minExamples } = privacy;
-  return { mode: privacy.mode, ...shared, clipping, minExamples };
-}
-
-/** The private terms of a spec. Throws `internal` for a run without privacy. */
-export function clientLevel({ privacy }: RunSpec): ClientLevelSpec {
-  if (privacy.mode === "client") return privacy;
-  throw new FedLoraError("internal", `privacy.mode ${privacy.mode} has no releases of the coordinator`);
+  switch (privacy.mode) {
+    case "local":
+      return { mode: privacy.mode, ...shared };
+    case "client":
+      // Capped counts are no release: they scale what the coordinator noises, and it keeps them to itself.
+      return {
+        mode: privacy.mode,
+        ...shared,
+        ...(weighting.kind === "uniform" ? {} : { maxExamples: weighting.maxExamples }),
+      };
+    case "example":
+      return { mode: privacy.mode, ...shared, clipping: privacy.clipping, minExamples: privacy.minExamples };
+  }
 }

@@ -1,6 +1,7 @@
 import { createAccountant } from "@fedlora/core";
 import type { Accountant, PrivacyBound, PrivacyEvent, RunSpec } from "@fedlora/core";
 
+import type { Accounting } from "./accounting.js";
 import { eventsOf } from "./privacy-terms.js";
 import type { PrivateSpec, ReleaseCounts } from "./privacy-terms.js";
 
@@ -22,18 +23,31 @@ export class RunAccount {
     this.#accountant = createAccountant(privacy.accountant);
   }
 
+  /** Has the bounds of such counts computed elsewhere, so that `bound` knows them. */
+  async prepare(accounting: Accounting, all: Iterable<ReleaseCounts>): Promise<void> {
+    const { accountant, delta } = this.privacy;
+    for (const counts of all) {
+      if (this.#known.has(keyOf(counts))) continue;
+      this.#remember(counts, await accounting.bound({ accountant, delta, events: this.events(counts) }));
+    }
+  }
+
   bound(counts: ReleaseCounts): PrivacyBound {
-    const key = `${counts.training}:${counts.evaluation}`;
-    const known = this.#known.get(key) ?? this.#accountant.epsilon(this.events(counts), this.privacy.delta);
-    this.#known.delete(key);
-    this.#known.set(key, known);
-    const [oldest] = this.#known.keys();
-    if (this.#known.size > maxRemembered && oldest !== undefined) this.#known.delete(oldest);
-    return known;
+    const known = this.#known.get(keyOf(counts));
+    return this.#remember(counts, known ?? this.#accountant.epsilon(this.events(counts), this.privacy.delta));
   }
 
   events(counts: ReleaseCounts): readonly PrivacyEvent[] {
     return eventsOf(this.#spec, this.#noiseMultiplier, counts);
+  }
+
+  #remember(counts: ReleaseCounts, bound: PrivacyBound): PrivacyBound {
+    const key = keyOf(counts);
+    this.#known.delete(key);
+    this.#known.set(key, bound);
+    const [oldest] = this.#known.keys();
+    if (this.#known.size > maxRemembered && oldest !== undefined) this.#known.delete(oldest);
+    return bound;
   }
 
   /** Whether the budget covers the counts; without a budget, whether any finite epsilon does. */
@@ -43,3 +57,5 @@ export class RunAccount {
     return epsilon <= (this.privacy.epsilon ?? Number.MAX_VALUE);
   }
 }
+
+const keyOf = ({ training, evaluation }: ReleaseCounts): string => `${training}:${evaluation}`;

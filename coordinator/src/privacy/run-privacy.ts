@@ -77,9 +77,9 @@ export function exposure({ spent }: RunPrivacy): ReleaseCounts {
 }
 
 /** What one client has come to, or, without one, what every client has. */
-export function exposureOf({ spent }: RunPrivacy, clientId?: ClientId): ReleaseCounts {
+export function exposureOf({ spent }: RunPrivacy, clientId?: string): ReleaseCounts {
   const shared = spent[everyone] ?? noReleases;
-  const own = (clientId === undefined ? undefined : spent[clientId]) ?? noReleases;
+  const own = (clientId === undefined || clientId === everyone ? undefined : spent[clientId]) ?? noReleases;
   return { training: shared.training + own.training, evaluation: shared.evaluation + own.evaluation };
 }
 

@@ -11,8 +11,9 @@ import {
 } from "@fedlora/core";
 import type { BaseModelHash, ModelManifest, RunId, RunSpec, StateDict } from "@fedlora/core";
 
+import { learnCosts } from "../privacy/pay.js";
 import { privacyReport } from "../privacy/privacy-report.js";
-import { privacyWarnings, settleNoise } from "../privacy/settle-noise.js";
+import { privacyWarnings } from "../privacy/settle-noise.js";
 import type { AdminService, RunDetail, RunEventRecord, RunSummary } from "../service.js";
 import type { CoordinatorCore } from "./coordinator-core.js";
 import { baseChainTo } from "./base-chain.js";
@@ -128,12 +129,12 @@ export class CoordinatorAdminService implements AdminService {
   }
 
   /** Of a run that this build cannot work on too: what it spent is no less. */
-  // eslint-disable-next-line @typescript-eslint/require-await -- so that what it throws rejects
   async privacy(runId: RunId): ReturnType<AdminService["privacy"]> {
     const unavailable = this.#core.unavailable.get(runId);
     if (unavailable !== undefined) return privacyReport(unavailable.state);
-    const { state, account } = this.#core.run(runId);
-    return privacyReport(state, account);
+    const driver = this.#core.run(runId);
+    await learnCosts(driver);
+    return privacyReport(driver.state, driver.account);
   }
 
   async *audit(runId: RunId, afterSequence: number): ReturnType<AdminService["audit"]> {
@@ -156,7 +157,7 @@ export class CoordinatorAdminService implements AdminService {
     }
     if (this.#core.isDraining) throw new FedLoraError("unavailable", "the coordinator is draining");
     const context = createRunContext(spec, manifest, methods);
-    const noise = settleNoise(spec);
+    const noise = await this.#core.accounting.noise(spec);
     for (const warning of privacyWarnings(spec)) this.#core.logger.warn({ name: spec.name }, warning);
     const start = await makeStart(this.#core.storage.blobs, keeper, context);
     try {

@@ -2,6 +2,7 @@ import type { BlobId, Clock } from "@fedlora/core";
 import { rm } from "node:fs/promises";
 
 import type { AggregationOutcome, UpdateFile } from "../aggregate/aggregation.js";
+import { learnCosts } from "../privacy/pay.js";
 import { releaseTerms, roundPrivacy } from "../privacy/release-terms.js";
 import { linksToJoin } from "./base-chain.js";
 import { withBlobFiles } from "./blob-files.js";
@@ -27,6 +28,7 @@ export async function runAggregation(driver: RunDriver, command: RunCommand, sig
     const outcome = await withinTime(clock, aggregationMs, signal, (limited) =>
       aggregate(driver, command, files, limited),
     );
+    await learnCosts(driver);
     signal.throwIfAborted();
     if (outcome.kind === "refused") {
       await driver.commit((state) => decideFailure(state, outcome.code, outcome.message, clock.now()));

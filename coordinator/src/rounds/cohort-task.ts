@@ -2,7 +2,7 @@ import { RandomStream, deriveKey, randomKey } from "@fedlora/core";
 import type { PlanKind } from "@fedlora/core";
 
 import { drawCohort } from "../privacy/cohort-draw.js";
-import { describeBudgetEnd, payable, reservedEpsilon, roundIsPayable } from "../privacy/pay.js";
+import { describeBudgetEnd, learnCosts, payable, reservedEpsilon, roundIsPayable } from "../privacy/pay.js";
 import { samplingRateOf } from "../privacy/privacy-terms.js";
 import { decideBudgetEnd, decideFailure, decideStart, wantedPlans } from "./decide-round.js";
 import type { PresentClient } from "./presence.js";
@@ -30,6 +30,7 @@ export async function runCohortSelection(driver: RunDriver, command: RunCommand,
   const { enrolMs } = driver.state.spec.deadlines;
   let enoughSinceMs: number | undefined;
   await driver.plans.load(driver.state);
+  await learnCosts(driver);
   for (;;) {
     const arrivals = presence.arrivals.version;
     const { state } = driver;

@@ -4,6 +4,8 @@ import { FedLoraError, compileRunSpec, noopLogger, parseModelManifest, systemClo
 import type { BaseModelHash, BlobId, ClientId, Clock, Logger, ModelManifest, PlanId, RunId } from "@fedlora/core";
 import { randomBytes } from "node:crypto";
 
+import { inlineAccounting } from "../privacy/accounting.js";
+import type { Accounting } from "../privacy/accounting.js";
 import type { Storage } from "../storage/storage.js";
 import { BlobKeeper } from "./blob-keeper.js";
 import { defaultTuning } from "./coordinator-options.js";
@@ -46,6 +48,7 @@ export class CoordinatorCore {
   readonly registry: JournaledState<RegistryState, RegistryEvent>;
   readonly runs = new Map<RunId, RunDriver>();
   readonly unavailable = new Map<RunId, UnavailableRun>();
+  readonly accounting: Accounting;
   readonly #secretBytes: (length: number) => Uint8Array;
   readonly #writer: JournalWriter;
   readonly #aggregation: CoordinatorServiceOptions["aggregation"];
@@ -64,6 +67,7 @@ export class CoordinatorCore {
     this.tuning = { ...defaultTuning, ...options.tuning };
     this.methods = options.methods ?? builtinMethods;
     this.randomBytes = options.randomBytes ?? randomBytes;
+    this.accounting = options.accounting ?? inlineAccounting;
     this.#secretBytes = options.testSecrets ?? randomBytes;
     this.#aggregation = options.aggregation;
     this.presence = new Presence(this.clock, this.tuning.presenceMs);
@@ -251,6 +255,7 @@ export class CoordinatorCore {
       secrets: this.storage.secrets,
       keeper: this.keeper,
       aggregation: this.#aggregation,
+      accounting: this.accounting,
       methods: this.methods,
       presence: this.presence,
       writer: this.#writer,

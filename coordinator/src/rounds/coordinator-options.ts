@@ -3,6 +3,7 @@ import type { Clock, ErrorCode, FedLoraError, Logger, RunId } from "@fedlora/cor
 import type { KeyObject } from "node:crypto";
 
 import type { AggregationRunner } from "../aggregate/aggregation.js";
+import type { Accounting } from "../privacy/accounting.js";
 import type { RoundSummary, RunState } from "../service.js";
 import type { Storage } from "../storage/storage.js";
 
@@ -12,6 +13,8 @@ export interface CoordinatorServiceOptions {
   /** Default: the built-in methods. */
   readonly methods?: MethodRegistry;
   readonly aggregation: AggregationRunner;
+  /** Where epsilons are computed; default: in this thread. */
+  readonly accounting?: Accounting;
   /** The Ed25519 private key that signs receipts; `loadCoordinatorKey`. */
   readonly coordinatorKey: KeyObject;
   readonly clock?: Clock;

@@ -1,6 +1,6 @@
 import type { ClientId } from "@fedlora/core";
 
-import { payable, reservedEpsilon } from "../privacy/pay.js";
+import { learnCosts, payable, reservedEpsilon } from "../privacy/pay.js";
 import { candidatesOf, waitWhileDraining } from "./cohort-task.js";
 import { decideEvaluated, decideEvaluation } from "./decide-round.js";
 import type { PresentClient } from "./presence.js";
@@ -14,6 +14,7 @@ import { dropSilent, waitForEither } from "./training-task.js";
 export async function startEvaluation(driver: RunDriver, command: RunCommand, signal: AbortSignal): Promise<void> {
   const { clock, presence } = driver.parts;
   await untilReady(driver, signal);
+  await learnCosts(driver);
   const { state } = driver;
   const clients = evaluators(driver);
   const unreserve = presence.reserve(clients.map(({ clientId }) => clientId));

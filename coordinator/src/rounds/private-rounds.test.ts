@@ -256,6 +256,24 @@ describe("a budget", () => {
     expect((await report(federation)).account.epsilonSpent).toBe(epsilonOf(2));
   });
 
+  test("is not given back by a change of the coordinator's version", async () => {
+    const federation = await new ClockedFederation().start(["ann", "bob"], { ...base, rounds: 3 });
+    await workAll(federation, ["ann", "bob"]);
+    await federation.plans("ann", "bob");
+    await federation.service.close();
+    for (const [name, text] of federation.medium.snapshots) {
+      const { value, ...snapshot } = JSON.parse(text) as { value: object };
+      federation.medium.snapshots.set(name, JSON.stringify({ ...snapshot, reducerVersion: 99, value }));
+    }
+    await federation.restart();
+    // The second round begins again, and the one that was cut off stays paid.
+    const before = (await report(federation)).account;
+    expect(before).toMatchObject({ epsilonSpent: epsilonOf(2), epsilonSettled: epsilonOf(1) });
+    await federation.plans("ann", "bob");
+    expect((await report(federation)).account.epsilonSpent).toBe(epsilonOf(3));
+    expect((await report(federation)).rounds).toHaveLength(1);
+  });
+
   test("of clients that noise what they send is each one's own: who has spent it is not asked again", async () => {
     const epsilon = (epsilonOf(1) + epsilonOf(2)) / 2;
     const federation = await new ClockedFederation().start(["ann", "bob", "eve"], {

@@ -16,6 +16,7 @@ import { JournaledState } from "./journaled-state.js";
 import type { Committed } from "./journaled-state.js";
 import { PlanFactory } from "./plan-factory.js";
 import type { Presence } from "./presence.js";
+import type { Accounting } from "../privacy/accounting.js";
 import { RunAccount } from "../privacy/run-account.js";
 import { createRunContext } from "./run-context.js";
 import type { RunContext } from "./run-context.js";
@@ -32,6 +33,7 @@ export interface RunParts {
   readonly secrets: SecretStore;
   readonly keeper: BlobKeeper;
   readonly aggregation: AggregationRunner;
+  readonly accounting: Accounting;
   readonly methods: MethodRegistry;
   readonly presence: Presence;
   readonly writer: JournalWriter;

@@ -1,3 +1,4 @@
+import { learnCosts } from "../privacy/pay.js";
 import { candidatesOf, chooseClients } from "./cohort-task.js";
 import { decideDrops } from "./decide-plans.js";
 import { decideDeadline, decideRefill, decideUnfilled, isUnfilled, vacancies } from "./decide-round.js";
@@ -14,6 +15,7 @@ export async function runTraining(driver: RunDriver, command: RunCommand, signal
   const { roundMs, silenceMs } = driver.state.spec.deadlines;
   let unfilledSinceMs: number | undefined;
   await driver.plans.load(driver.state);
+  await learnCosts(driver);
   for (;;) {
     const versions = [driver.changes.version, presence.arrivals.version] as const;
     const leftMs = driver.untilDeadline(roundMs);
