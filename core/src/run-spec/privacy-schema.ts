@@ -37,7 +37,7 @@ export const privacySchema = z
         .default("flat")
         .describe("Per example: over all tensors, per module, or normalised (automatic); default flat."),
       minExamples: positiveInt.describe(
-        "Clients with fewer training examples decline: sampling rate at most training.batchSize over this. No default.",
+        "Clients with fewer training examples decline: sampling rate at most the examples of a step (training.batchSize x gradientAccumulation) over this. No default.",
       ),
     }),
     z.strictObject({

@@ -46,7 +46,9 @@ const trainingFields = z.strictObject({
     .positive()
     .nullable()
     .default(1)
-    .describe("Clip the global L2 norm of the gradients to this; above 0, null switches it off, default 1."),
+    .describe(
+      "Clip the global L2 norm of the gradients to this; above 0, null switches it off, default 1; privacy.mode example clips examples instead.",
+    ),
   memory: z
     .enum(["plain", "recompute"])
     .default("plain")
