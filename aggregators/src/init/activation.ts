@@ -32,7 +32,8 @@ const negligible = 1e-7;
  * that mean, orthonormal and sorted; `subspaceChange`, 1 - |A_new A_old^T|_F^2 / rank, falls to 0 as the iteration settles
  * (1 in the first round, where A was random).
  *
- * Of the paper's redistribution of ranks between modules nothing is done: ranks are the run's.
+ * Of the paper's redistribution of ranks between modules nothing is done: ranks are part of the run's spec, from which all
+ * shapes follow (`docs/how-to/start-an-adapter.md`).
  *
  * Paper: Paischer et al., "One Initialization to Rule them All: Fine-tuning via Explained Variance Adaptation" (EVA), 2024.
  * Privacy: sketches are functions of the clients' data like updates; no noise is added.
