@@ -33,6 +33,7 @@ export type { EntryNoise } from "./privacy/entry-noise.js";
 export { noiseTable } from "./privacy/noise-table.js";
 export type { NoiseRow, NoiseTable, NoiseTableRequest } from "./privacy/noise-table.js";
 export { compileMethod } from "./compile-method.js";
+export { planInstructions } from "./plan-instructions.js";
 export { builtinInitialisations, initialisationOf } from "./init/initialisation-of.js";
 export { principalFactors } from "./init/principal-factors.js";
 export type { PrincipalFactors } from "./init/principal-factors.js";

@@ -1,5 +1,5 @@
-import { compileMethod, initialisePhase, runPasses } from "@fedlora/aggregators";
-import type { ClientInstruction, Method, UpdateView } from "@fedlora/aggregators";
+import { compileMethod, initialisePhase, planInstructions, runPasses } from "@fedlora/aggregators";
+import type { UpdateView } from "@fedlora/aggregators";
 import type { BaseModel, DataSource, LocalTrainer, TrainingProgress } from "@fedlora/client-sdk";
 import {
   adapterLayout,
@@ -10,7 +10,7 @@ import {
   toFloat32,
   toStateDict,
 } from "@fedlora/core";
-import type { AdapterSpec, ClientId, PlanInstructions, RunSpec, StateDict } from "@fedlora/core";
+import type { AdapterSpec, ClientId, RunSpec, StateDict } from "@fedlora/core";
 
 export type GradientInit = Extract<AdapterSpec["init"], { kind: "gradient" }>;
 
@@ -52,7 +52,7 @@ export async function gradientAdapter(
   const global = initialAdapter(resolved, spec.training.seed);
   const instruction = method.prepare(initialisePhase, state, thisMachine);
   const start = toStateDict([...global, ...method.projectFor(instruction, global, state)]);
-  const instructions = instructionsOf(spec, method, instruction);
+  const instructions = planInstructions(spec, method, instruction);
   const names = new Set(instruction.roles.map((role) => role.spec.name));
   const { trained, metrics } = await trainer.train(
     {
@@ -91,22 +91,6 @@ const noSink = {
   open: () => undefined,
   write: () => undefined,
 };
-
-function instructionsOf(spec: RunSpec, method: Method, instruction: ClientInstruction): PlanInstructions {
-  return {
-    format: "fedlora-instructions/1",
-    task: spec.task,
-    adapter: spec.adapter,
-    training: spec.training,
-    roles: instruction.roles,
-    updateForm: instruction.updateForm,
-    uploadLayout: method.intake(instruction, 0).layout,
-    codec: "f32",
-    directives: instruction.directives,
-    keepOptimizerState: false,
-    seed: spec.training.seed,
-  };
-}
 
 function viewOf(tensors: StateDict, numExamples: number): UpdateView {
   return {

@@ -1,4 +1,4 @@
-import { clientMismatch, hashedTensors } from "@fedlora/aggregators";
+import { clientMismatch, hashedTensors, planInstructions } from "@fedlora/aggregators";
 import type { ClientCapability, ClientInstruction, IntakeRule, MethodRunState } from "@fedlora/aggregators";
 import {
   canonicalBytes,
@@ -10,16 +10,7 @@ import {
   toFloat32,
   writeSafetensors,
 } from "@fedlora/core";
-import type {
-  BlobId,
-  ClientId,
-  PlanId,
-  PlanInstructions,
-  PlanKind,
-  RunSpec,
-  StateDict,
-  TensorLayout,
-} from "@fedlora/core";
+import type { BlobId, ClientId, PlanId, PlanInstructions, PlanKind, StateDict, TensorLayout } from "@fedlora/core";
 
 import type { ModuleRanks } from "../planning/rank-planner.js";
 import type { BlobStore } from "../storage/storage.js";
@@ -159,20 +150,7 @@ export class PlanFactory {
     const { spec, method } = this.#context;
     const rule = method.intake(instruction, state.baseVersion);
     const instructions: PlanInstructions = {
-      format: "fedlora-instructions/1",
-      task: spec.task,
-      adapter: spec.adapter,
-      training: spec.training,
-      roles: instruction.roles,
-      updateForm: instruction.updateForm,
-      uploadLayout: rule.layout,
-      codec: instruction.codec ?? spec.codec,
-      downloadCodec: instruction.downloadCodec,
-      errorFeedback: feedsBack(instruction, spec) ? true : undefined,
-      directives: instruction.directives,
-      keepOptimizerState: instruction.keepOptimizerState,
-      seed: spec.training.seed,
-      rounds: spec.rounds,
+      ...planInstructions(spec, method, instruction),
       privacy: state.privacy === null ? undefined : planPrivacyOf(spec, state.privacy.noiseMultiplier),
     };
     const { methodState } = await this.load(state);
@@ -219,10 +197,6 @@ export class PlanFactory {
 function capabilityOf({ clientId, capability }: PresentClient, ranks: ModuleRanks | undefined): ClientCapability {
   const { maxRank, directives, codecs } = capability;
   return { clientId, maxRank, ranks, directives, codecs };
-}
-
-function feedsBack({ codec, errorFeedback }: ClientInstruction, spec: RunSpec): boolean {
-  return (errorFeedback ?? spec.errorFeedback) && codecOf(codec ?? spec.codec).isLossy;
 }
 
 /** The download as it travels. */
