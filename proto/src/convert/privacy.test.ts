@@ -9,7 +9,7 @@ import type { PrivacyPage, PrivacyReport } from "./privacy.js";
 
 const { GetPrivacy } = adminService;
 const received = (wire: GetPrivacyResponse): GetPrivacyResponse__Output =>
-  GetPrivacy.responseDeserialize(GetPrivacy.responseSerialize(wire) as Buffer) as GetPrivacyResponse__Output;
+  GetPrivacy.responseDeserialize(GetPrivacy.responseSerialize(wire));
 
 const positive = fc.double({ min: 1e-6, max: 1e6, noNaN: true });
 const share = fc.double({ min: 1e-9, max: 1, noNaN: true });
