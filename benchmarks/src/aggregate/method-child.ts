@@ -8,6 +8,7 @@ import type { AggregationJob } from "@fedlora/coordinator";
 import { codecOf, openEncoded, readSafetensors } from "@fedlora/core";
 import type { ClientId } from "@fedlora/core";
 import { startThread } from "@fedlora/core/node";
+import { median } from "./median.js";
 import { memoryRound } from "./memory-round.js";
 import type { MemoryRequest, SharedRound } from "./memory-round.js";
 import type { MethodInput, MethodOutput } from "./method-row.js";
@@ -56,12 +57,6 @@ async function measureRound(): Promise<Round> {
   const { user, system } = process.cpuUsage(cpu);
   const loopBusyMs = performance.eventLoopUtilization(before).active;
   return { wallSeconds, cpuSeconds: (user + system) / 1e6, longestDelayMs: loop.max / 1e6, loopBusyMs };
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = (sorted.length - 1) / 2;
-  return ((sorted[Math.floor(middle)] ?? 0) + (sorted[Math.ceil(middle)] ?? 0)) / 2;
 }
 
 /** Of this program alone: the peak that `resourceUsage` tells on Linux begins with the parent's. */

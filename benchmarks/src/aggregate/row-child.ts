@@ -4,6 +4,7 @@ import { aggregateRound } from "@fedlora/coordinator";
 import type { AggregationJob } from "@fedlora/coordinator";
 import { toFloat32 } from "@fedlora/core";
 import type { ClientId, StateDict } from "@fedlora/core";
+import { median } from "./median.js";
 import { distinctUpdates, layout, randomTensors, specOf } from "./row.js";
 import type { RowInput, RowOutput } from "./row.js";
 
@@ -14,16 +15,20 @@ const round = input.source === "memory" ? prepareMemory() : prepareDisk();
 globalThis.gc?.();
 round();
 const peakRssMb = process.resourceUsage().maxRSS / 1024;
-const best = { wallSeconds: Infinity, cpuSeconds: Infinity };
-for (let i = 0; i < input.repeats; i++) {
+const rounds = Array.from({ length: input.repeats }, () => {
   const cpu = process.cpuUsage();
   const start = performance.now();
   round();
-  best.wallSeconds = Math.min(best.wallSeconds, (performance.now() - start) / 1e3);
+  const wallSeconds = (performance.now() - start) / 1e3;
   const { user, system } = process.cpuUsage(cpu);
-  best.cpuSeconds = Math.min(best.cpuSeconds, (user + system) / 1e6);
-}
-const output: RowOutput = { ...best, peakRssMb };
+  return { wallSeconds, cpuSeconds: (user + system) / 1e6 };
+});
+const warm = rounds.slice(Math.floor(rounds.length / 3));
+const output: RowOutput = {
+  wallSeconds: median(warm.map(({ wallSeconds }) => wallSeconds)),
+  cpuSeconds: median(warm.map(({ cpuSeconds }) => cpuSeconds)),
+  peakRssMb,
+};
 process.stdout.write(`${JSON.stringify(output)}\n`);
 
 function jobOf(): AggregationJob {

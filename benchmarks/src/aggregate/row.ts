@@ -13,10 +13,10 @@ export interface RowInput {
   readonly files: readonly AggregationJob["global"][];
 }
 
+/** Times are medians over the repeats, the first third left out: it pays for compiling the loops. */
 export interface RowOutput {
-  /** Best of the repeats: the first pays for compiling the loops. */
   readonly wallSeconds: number;
-  /** Processor time, all threads; also the best of the repeats. */
+  /** Processor time, all threads. */
   readonly cpuSeconds: number;
   /** Of the process after its first round. */
   readonly peakRssMb: number;
