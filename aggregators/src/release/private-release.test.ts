@@ -104,6 +104,13 @@ describe("one client, there or not", () => {
     expect(Math.hypot(...moved)).toBeCloseTo(2, 5);
   });
 
+  test("counts with its share of the largest weight, after clipping", () => {
+    const terms = { ...plain, expected: 1, largestWeight: 100 };
+    expect(valuesOf(release(terms, [updateOf("a", [0.5], 25)]))[0]).toBe(0.125);
+    expect(valuesOf(release(terms, [updateOf("a", [500], 25)]))[0]).toBeCloseTo(0.25, 6);
+    expect(valuesOf(release(terms, [updateOf("a", [0.5], 100)]))[0]).toBe(0.5);
+  });
+
   test("is refused where it weighs more than any client may", () => {
     expect(() => release({ ...plain, largestWeight: 10 }, [updateOf("a", [1], 11)])).toThrow(
       expect.objectContaining({ code: "update-weight" }),

@@ -147,11 +147,17 @@ describe("a run under client-level privacy", () => {
     expect(await federation.kinds()).not.toContain("round-started");
   });
 
-  test("closes at the deadline with what there is, and divides by what was expected", async () => {
+  // Ann trains on 13 examples.
+  test.each<[RunSpecInput["weighting"], number]>([
+    [undefined, 1 / 2],
+    [{ kind: "by-examples", maxExamples: 26 }, 1 / 4],
+    [{ kind: "by-examples", maxExamples: 10 }, 1 / 2],
+  ])("closes at the deadline with what there is, and divides by what was expected (%o)", async (weighting, share) => {
     const federation = await new ClockedFederation().start(["ann", "bob"], {
       ...base,
       rounds: 1,
       deadlines: { roundMs: 1000 },
+      ...(weighting === undefined ? {} : { weighting }),
       privacy: { mode: "client", ...rdp, noiseMultiplier: 1e-6, clipNorm: 10, population: 2 },
     });
     const [plan] = await federation.plans("ann", "bob");
@@ -168,7 +174,7 @@ describe("a run under client-level privacy", () => {
     for (const [name, tensor] of readSafetensors(bytes).tensors) {
       const from = toFloat32(before.get(name)!);
       const to = toFloat32(after.get(name)!);
-      for (const [i, x] of toFloat32(tensor).entries()) expect(to[i]).toBeCloseTo(from[i]! + x / 2, 3);
+      for (const [i, x] of toFloat32(tensor).entries()) expect(to[i]).toBeCloseTo(from[i]! + x * share, 3);
     }
   });
 
