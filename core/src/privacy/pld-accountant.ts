@@ -82,12 +82,14 @@ function refine(
   { tolerance, maxPoints, enough = 0 }: Refinement,
 ): Interval {
   const releases = mechanisms.reduce((sum, { count }) => sum + count, 0);
-  const survey = surveyLoss(mechanisms, direction, delta, Math.min(1, releases * spectrumError * 4));
+  const tailMass = (1e-7 * delta) / releases;
+  const roundingError = Math.min(1, releases * spectrumError * 4);
+  const survey = surveyLoss(mechanisms, direction, { delta, roundingError, tailMass });
   let best: Interval = { low: 0, high: largestLoss(mechanisms, direction) };
   let guess = survey.renyiEpsilon;
   let points = minPoints;
-  for (let round = 0; round < 16 && best.high > enough; round += 1) {
-    const found = boundOnce(mechanisms, direction, delta, { survey, guess, points, releases });
+  for (let round = 0; round < 8 && best.high > enough; round += 1) {
+    const found = boundOnce(mechanisms, direction, delta, { survey, guess, points, tailMass });
     best = { low: Math.max(best.low, found.low), high: Math.min(best.high, found.high) };
     const gap = best.high - best.low;
     const wanted = tolerance * Math.max(best.low, 1e-3);
@@ -116,14 +118,14 @@ interface Lattice {
   readonly survey: LossSurvey;
   readonly guess: number;
   readonly points: number;
-  readonly releases: number;
+  readonly tailMass: number;
 }
 
 function boundOnce(
   mechanisms: readonly Composed[],
   direction: LossDirection,
   delta: number,
-  { survey, guess, points, releases }: Lattice,
+  { survey, guess, points, tailMass }: Lattice,
 ): Interval {
   const nothing = { low: 0, high: Number.POSITIVE_INFINITY };
   const tilt = survey.tiltFor(guess);
@@ -131,7 +133,6 @@ function boundOnce(
   const step = (tilt.high - tilt.low) / (points * 0.9);
   if (!(step > 0 && step < Number.POSITIVE_INFINITY)) return nothing;
   const low = tilt.low - step * points * 0.05;
-  const tailMass = (1e-7 * delta) / releases;
   let infinite = 0;
   const parts = [];
   for (const { count, ...mechanism } of mechanisms) {

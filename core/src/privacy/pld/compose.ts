@@ -92,7 +92,10 @@ function finish(side: Side, masses: Float64Array, low: number, noise: number, st
   const window = Math.floor((low - offset) / step);
   const end = window + masses.length;
   const bound = (moments: readonly Moment[], at: number): number =>
-    Math.min(...moments.map(({ distance, log }) => log - logScale - distance * at * step));
+    moments.reduce((least, { distance, log }) => {
+      const own = log - logScale - distance * at * step;
+      return own < least ? own : least;
+    }, 0);
   return {
     masses,
     window,
@@ -127,10 +130,12 @@ interface Moment {
   log: number;
 }
 
+/** Of the best distance for the continuous loss: shorter ones are disturbed less by rounding to the lattice. */
+const distanceShares = [1, 1 / 8, 1 / 64, 1 / 512, 1 / 4096];
+
 function createSide(size: number, { above, below }: Tilt): Side {
-  // The best distance of the continuous loss and shorter ones, which rounding to the lattice disturbs less.
   const around = (distance: number): Moment[] =>
-    [1, 1 / 8, 1 / 64].map((share) => ({ distance: distance * share, log: 0 }));
+    distanceShares.map((share) => ({ distance: distance * share, log: 0 }));
   return {
     logMagnitude: new Float64Array(size),
     argument: new Float64Array(size),

@@ -1,7 +1,7 @@
-import { normalCdf } from "../../math/normal.js";
 import type { LatticeMasses } from "./lattice-masses.js";
 import { intervalMasses, widestPiece } from "./interval-masses.js";
 import { exponentAt, lossAt } from "./subsampled-loss.js";
+import { outcomeTails } from "./outcome-tails.js";
 import { roundDown } from "./round-down.js";
 import type { LossDirection, SubsampledGaussian } from "./subsampled-loss.js";
 
@@ -62,42 +62,6 @@ export function discretizeLoss(
       : assemble(high.reverse(), low.reverse(), -top, step, { bottom: above, infinite: below });
   const total = lattice.upper.masses.reduce((sum, mass) => sum + mass, lattice.infinite);
   return Math.abs(total - 1) < 1e-10 ? lattice : undefined;
-}
-
-interface OutcomeTails {
-  /** Mass of outcomes below and above z sigma. */
-  below(z: number): number;
-  above(z: number): number;
-  /** The z beyond which the tail has about that mass. */
-  quantileBelow(mass: number): number;
-  quantileAbove(mass: number): number;
-}
-
-/** Outcomes are distributed as P to remove a unit and as Q to add one. */
-function outcomeTails(
-  { samplingRate: q, noiseMultiplier: sigma }: SubsampledGaussian,
-  direction: LossDirection,
-): OutcomeTails {
-  const share = direction === "remove" ? q : 0;
-  const below = (z: number): number => (1 - share) * normalCdf(z) + share * normalCdf(z - 1 / sigma);
-  const above = (z: number): number => (1 - share) * normalCdf(-z) + share * normalCdf(1 / sigma - z);
-  const far = 38 + 1 / sigma;
-  return {
-    below,
-    above,
-    quantileBelow: (mass) => bisect(-far, far, (z) => below(z) < mass),
-    quantileAbove: (mass) => -bisect(-far, far, (z) => above(-z) < mass),
-  };
-}
-
-/** The last of a range of z for which the condition, true at first, still holds. */
-function bisect(low: number, high: number, holds: (z: number) => boolean): number {
-  for (let i = 0; i < 40; i += 1) {
-    const middle = (low + high) / 2;
-    if (holds(middle)) low = middle;
-    else high = middle;
-  }
-  return low;
 }
 
 /** `low[i]` and `high[i]`: the masses of interval i at its ends, (first + i) step and (first + i + 1) step. */

@@ -1,3 +1,4 @@
+import { outcomeTails } from "./outcome-tails.js";
 import { lossAt } from "./subsampled-loss.js";
 import type { LossDirection, SubsampledGaussian } from "./subsampled-loss.js";
 
@@ -30,18 +31,21 @@ export interface LossSurvey {
   tiltFor(epsilon: number): Tilt;
 }
 
-/**
- * Cumulants of the composed loss by integration over the outcomes.
- *
- * @param roundingError of a composed, tilted mass
- */
+interface SurveyRequest {
+  readonly delta: number;
+  /** Of a composed, tilted mass. */
+  readonly roundingError: number;
+  /** As discretizeLoss. */
+  readonly tailMass: number;
+}
+
+/** Cumulants of the composed loss by integration over the outcomes. */
 export function surveyLoss(
   mechanisms: readonly Composed[],
   direction: LossDirection,
-  delta: number,
-  roundingError: number,
+  { delta, roundingError, tailMass }: SurveyRequest,
 ): LossSurvey {
-  const tables = mechanisms.map((mechanism) => lossNodes(mechanism, direction));
+  const tables = mechanisms.map((mechanism) => lossNodes(mechanism, direction, tailMass));
   const cumulants = tables.map((table) => (theta: number) => logMoment(table, theta));
   const cumulant = (i: number, theta: number): number => cumulants[i]?.(theta) ?? Number.NaN;
   const total = (theta: number): number =>
@@ -112,16 +116,22 @@ interface LossNodes {
   readonly logMasses: Float64Array;
 }
 
-/** The loss at evenly spaced outcomes, a quarter of a standard deviation apart or closer where the noise is small. */
-function lossNodes(mechanism: SubsampledGaussian, direction: LossDirection): LossNodes {
+/**
+ * The loss at evenly spaced outcomes, a quarter of a standard deviation apart or closer where the noise is small, without
+ * the tails that a table cuts off: rare and huge losses would widen the window for nothing.
+ */
+function lossNodes(mechanism: SubsampledGaussian, direction: LossDirection, tailMass: number): LossNodes {
   const { noiseMultiplier: sigma } = mechanism;
-  const reach = 14 * sigma;
-  const spacing = Math.max(sigma * Math.min(1, sigma) * 0.25, (1 + 2 * reach) / 2 ** 13);
-  const count = Math.ceil((1 + 2 * reach) / spacing);
+  const tails = outcomeTails(mechanism, direction);
+  const start = sigma * tails.quantileBelow(tailMass);
+  const length = sigma * tails.quantileAbove(tailMass) - start;
+  const count = 1 + Math.ceil(Math.min(length / (sigma * Math.min(1, sigma) * 0.25), 2 ** 13));
+  // The ends are nodes too, so that the largest loss is that of the table.
+  const spacing = length / (count - 1);
   const losses = new Float64Array(count);
   const logMasses = new Float64Array(count);
   for (let i = 0; i < count; i += 1) {
-    const x = -reach + spacing * (i + 0.5);
+    const x = start + spacing * i;
     const loss = lossAt(x, mechanism);
     const logDensity = Math.log(spacing / (sigma * Math.sqrt(2 * Math.PI))) - 0.5 * (x / sigma) ** 2;
     losses[i] = direction === "remove" ? loss : -loss;

@@ -1,0 +1,140 @@
+import { describe, expect, test } from "vitest";
+import { createFft } from "../../math/fft.js";
+import { compose } from "./compose.js";
+import type { ComposedLoss } from "./compose.js";
+import type { LossLattice } from "./loss-lattice.js";
+import type { Tilt } from "./tilt.js";
+
+const step = 0.5;
+const side = (masses: number[], first: number, offset = 0) => ({ masses: Float64Array.from(masses), first, offset });
+/** Losses small enough to compose by hand; the lower side is another distribution, so that a mix-up shows. */
+const first: LossLattice = {
+  upper: side([0.25, 0.5, 0.25], -1),
+  lower: side([0.5, 0.25, 0.25], -2, 0.125),
+  infinite: 0,
+};
+const second: LossLattice = { upper: side([0.5, 0.5], 2), lower: side([0.75, 0.25], 1, 0.25), infinite: 0 };
+const moment = ({ masses, first: from }: LossLattice["upper"], theta: number): number =>
+  Math.log(masses.reduce((sum, mass, i) => sum + mass * Math.exp(theta * step * (from + i)), 0));
+const tilt = (theta: number): Tilt => ({
+  theta,
+  low: 0,
+  high: 0,
+  above: 0.5,
+  below: 0.25,
+  // Near is enough.
+  cumulant: (i, at) => moment((i === 0 ? first : second).upper, at) + 0.3,
+});
+
+/** Masses by lattice point, the tilt taken off again. */
+function untilted({ masses, window, logScale }: ComposedLoss, theta: number): Map<number, number> {
+  const found = new Map<number, number>();
+  const size = masses.length;
+  for (let point = window; point < window + size; point += 1) {
+    const mass = (masses[((point % size) + size) % size] ?? 0) * Math.exp(logScale - theta * step * point);
+    if (Math.abs(mass) > 1e-9) found.set(point, mass);
+  }
+  return found;
+}
+function convolve(parts: readonly { readonly masses: Float64Array; readonly first: number }[]): Map<number, number> {
+  let sums = new Map([[0, 1]]);
+  for (const { masses, first: from } of parts) {
+    const next = new Map<number, number>();
+    for (const [point, mass] of sums) {
+      masses.forEach((own, i) => next.set(point + from + i, (next.get(point + from + i) ?? 0) + mass * own));
+    }
+    sums = next;
+  }
+  return sums;
+}
+const parts = [
+  { lattice: first, count: 3 },
+  { lattice: second, count: 1 },
+];
+
+describe.each([0, 0.7, 3])("tilted by %d", (theta) => {
+  const composed = compose(parts, step, tilt(theta), -4, createFft(32))!;
+  test("both sides are the convolution of their parts", () => {
+    const { upper, lower } = composed;
+    const expectedUpper = convolve([first.upper, first.upper, first.upper, second.upper]);
+    const expectedLower = convolve([first.lower, first.lower, first.lower, second.lower]);
+    for (const [actual, expected] of [
+      [untilted(upper, theta), expectedUpper],
+      [untilted(lower, theta), expectedLower],
+    ] as const) {
+      expect([...actual.keys()]).toEqual([...expected.keys()].sort((a, b) => a - b));
+      for (const [point, mass] of expected) expect(actual.get(point)).toBeCloseTo(mass, 9);
+    }
+    expect(upper.offset).toBe(0);
+    expect(lower.offset).toBeCloseTo(3 * 0.125 + 0.25, 12);
+    expect(upper.window).toBe(-8);
+    expect(lower.window).toBe(Math.floor((-4 - 0.625) / step));
+    expect(upper.logScale).toBeCloseTo(3 * moment(first.upper, theta) + moment(second.upper, theta), 12);
+  });
+  test("the rounding that is counted is there, and small", () => {
+    const { upper, lower } = composed;
+    expect(upper.noise).toBe(lower.noise);
+    expect(upper.noise).toBeGreaterThan(2 ** -46 / 32);
+    expect(upper.noise).toBeLessThan(2 ** -40);
+  });
+  test("nothing lies outside a window that holds all points", () => {
+    // Points -1 to 6 of the upper side and -5 to 2 of the lower one, in windows from -8 and -10.
+    for (const { logBelow, logAbove } of [composed.upper, composed.lower]) {
+      expect(logBelow).toBe(Number.NEGATIVE_INFINITY);
+      expect(logAbove).toBe(Number.NEGATIVE_INFINITY);
+    }
+  });
+});
+
+test("what lies outside the window is bounded, and folded into it", () => {
+  const theta = 0.4;
+  // Points 1 to 4 of the upper side's -1 to 6.
+  const { upper } = compose(parts, step, tilt(theta), 0.5, createFft(4))!;
+  expect(upper.window).toBe(1);
+  const tilted = new Map(
+    [...convolve([first.upper, first.upper, first.upper, second.upper])].map(([point, mass]) => [
+      point,
+      mass * Math.exp(theta * step * point - upper.logScale),
+    ]),
+  );
+  const sum = (keep: (point: number) => boolean): number =>
+    [...tilted].reduce((total, [point, mass]) => total + (keep(point) ? mass : 0), 0);
+  const below = sum((point) => point < 1);
+  const above = sum((point) => point >= 5);
+  expect(upper.logBelow).toBeGreaterThanOrEqual(Math.log(below));
+  expect(upper.logAbove).toBeGreaterThanOrEqual(Math.log(above));
+  // Markov's inequality at the tilt's distances, or shorter ones if they are better.
+  const bound = (distance: number, end: number): number =>
+    3 * moment(first.upper, theta + distance) +
+    moment(second.upper, theta + distance) -
+    upper.logScale -
+    distance * end * step;
+  expect(upper.logBelow).toBeCloseTo(
+    Math.min(0, ...[1, 1 / 8, 1 / 64, 1 / 512, 1 / 4096].map((share) => bound(-0.25 * share, 1))),
+    10,
+  );
+  expect(upper.logAbove).toBeCloseTo(
+    Math.min(0, ...[1, 1 / 8, 1 / 64, 1 / 512, 1 / 4096].map((share) => bound(0.5 * share, 5))),
+    10,
+  );
+  for (const residue of [0, 1, 2, 3]) {
+    expect(upper.masses[residue]).toBeCloseTo(
+      sum((point) => (((point - residue) % 4) + 4) % 4 === 0),
+      11,
+    );
+  }
+});
+
+test("a part without mass cannot be composed", () => {
+  const empty: LossLattice = { upper: side([0], 0), lower: side([1], 0), infinite: 1 };
+  expect(compose([{ lattice: empty, count: 1 }], step, tilt(0), 0, createFft(4))).toBeUndefined();
+  expect(
+    compose(
+      [{ lattice: { ...empty, upper: side([1], 0), lower: side([0], 0) }, count: 1 }],
+      step,
+      tilt(0),
+      0,
+      createFft(4),
+    ),
+  ).toBeUndefined();
+});
