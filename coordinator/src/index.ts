@@ -22,8 +22,15 @@ export type {
 } from "./aggregate/aggregation.js";
 export { AggregationPool } from "./aggregate/pool.js";
 export type { AggregationPoolOptions } from "./aggregate/pool.js";
+export type { Accounting } from "./privacy/accounting.js";
+export { ThreadedAccounting } from "./privacy/threaded-accounting.js";
 export { createCoordinatorService } from "./rounds/coordinator-service.js";
-export type { CoordinatorHooks, CoordinatorServiceOptions, CoordinatorTuning } from "./rounds/coordinator-options.js";
+export type {
+  CoordinatorHooks,
+  CoordinatorServiceOptions,
+  CoordinatorTuning,
+  PrivacyFacts,
+} from "./rounds/coordinator-options.js";
 export type {
   ClientService,
   CoordinatorService,

@@ -33,11 +33,13 @@ function explain(issue: z.core.$ZodIssue, input: unknown, document: ExplainedDoc
   const path = showPath(issue.path, document);
   const value = valueAt(issue.path, input);
   const field = schemaAt(issue.path, input, document.schema);
-  const choices = field?.enum ?? branchNames(issue.path, input, document);
+  const names = branchNames(issue.path, input, document);
+  const choices = field?.enum ?? names;
   const allowed = [
     issue.code === "custom" ? issue.message : "",
     choices === undefined ? "" : `allowed are ${choices.map(String).join(", ")}`,
-    field?.description ?? "",
+    // The description of a branch that was not named says nothing about the name.
+    names === undefined ? (field?.description ?? "") : "",
   ].filter((text) => text !== "");
   const got = value === undefined ? "is missing" : `got ${show(value)}`;
   // A field without a description is an element of a list or a record: zod's own words have to do.

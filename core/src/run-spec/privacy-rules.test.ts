@@ -49,7 +49,12 @@ describe("private run specs", () => {
     ["an epsilon of 0", { privacy: { ...local, epsilon: 0 } }, "privacy.epsilon", /above 0/],
     ["a delta of 1", { privacy: { ...local, delta: 1 } }, "privacy.delta", /below 1/],
     ["no delta", { privacy: { mode: "local", epsilon: 1, clipNorm: 1 } as never }, "privacy.delta", /missing/],
-    ["a mode that there is not", { privacy: { mode: "central" } as never }, "privacy.mode", /none, example, client/],
+    [
+      "a mode that there is not",
+      { privacy: { mode: "central" } as never },
+      "privacy.mode",
+      /allowed are none, example, client, local$/,
+    ],
     ["a rate above 1 over clients", { privacy: { ...client, population: 3 } }, "privacy.population", /rate above 1/],
     [
       "a rate above 1 over examples",
