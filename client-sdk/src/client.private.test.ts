@@ -327,3 +327,18 @@ function bindTrainer(trainer: Awaited<ReturnType<typeof openTinyWorkbench>>["tra
     evaluate: trainer.evaluate.bind(trainer),
   };
 }
+
+test("an evaluation of which the noise leaves nothing is sent and counted as any other", async () => {
+  const nothing = { count: 0, lossSum: 0, confusion: [0, 0, 0, 0] };
+  const harness = await open({ ...modes.local, metricsNoise: 1 }, { coordinator: { evaluate: true } });
+  harness.trainer.evaluate = () => Promise.resolve(nothing);
+
+  await harness.run();
+
+  expect(harness.fake.declined).toEqual([]);
+  expect(harness.fake.accepted.at(-1)?.metrics).toMatchObject({ numExamples: 1, evaluation: nothing });
+  expect((await readPrivacyLedger(harness.folder)).map(({ kind, state }) => [kind, state])).toEqual([
+    ["train", "spent"],
+    ["evaluate", "spent"],
+  ]);
+});

@@ -148,9 +148,11 @@ async function evaluate(
   const work = async (): Promise<{ readonly result: UpdateMetrics }> => {
     if (data.evaluation === undefined) throw new FedLoraError("data-empty", "this client holds no evaluation examples");
     const counts = await trainer.evaluate({ instructions, start, data, baseDeltas, secrets }, signal, onProgress);
-    if (counts.count === 0) throw new FedLoraError("data-empty", "the evaluation examples held nothing to count");
+    // Noise may leave nothing; that is an answer like any other, and a refusal would be one, too.
+    const isEmpty = instructions.privacy === undefined && counts.count === 0;
+    if (isEmpty) throw new FedLoraError("data-empty", "the evaluation examples held nothing to count");
     const result: UpdateMetrics = {
-      numExamples: Math.round(counts.count),
+      numExamples: Math.max(1, Math.round(counts.count)),
       numSteps: 0,
       trainLoss: undefined,
       evaluation: counts,
