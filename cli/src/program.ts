@@ -8,6 +8,7 @@ import { exportCommand } from "./commands/export.js";
 import { initCommand } from "./commands/init.js";
 import { methodsCommand } from "./commands/methods.js";
 import { modelCommand } from "./commands/model.js";
+import { privacyCommand } from "./commands/privacy.js";
 import { runCommand } from "./commands/run.js";
 import { serveCommand } from "./commands/serve.js";
 import { compareCommand, simulateCommand } from "./commands/simulate.js";
@@ -22,6 +23,7 @@ export function createProgram(version: string): Command {
     .addCommand(serveCommand())
     .addCommand(clientCommand())
     .addCommand(runCommand())
+    .addCommand(privacyCommand())
     .addCommand(exportCommand())
     .addCommand(modelCommand())
     .addCommand(methodsCommand())

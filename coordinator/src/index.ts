@@ -49,6 +49,13 @@ export { createSigner } from "./config/signer.js";
 export { Intake, intakeDefaults } from "./intake/intake.js";
 export type { IntakeOptions } from "./intake/intake.js";
 export { createUpdateValidator } from "./intake/validate-blob.js";
+export {
+  eventsOf as privacyEvents,
+  plannedCounts as plannedReleases,
+  samplingRateOf,
+} from "./privacy/privacy-terms.js";
+export type { ReleaseCounts } from "./privacy/privacy-terms.js";
+export { privacyWarnings, settleNoise } from "./privacy/settle-noise.js";
 export { runCoordinator } from "./run-coordinator.js";
 export { startTransport } from "./server/transport.js";
 export type { Transport, TransportOptions } from "./server/transport.js";

@@ -25,3 +25,7 @@ export type { ScenarioSummary, Spread, VariantSummary } from "./report/summary.j
 export { textReport } from "./report/text-report.js";
 export { parseScenario, scenarioJsonSchema } from "./scenario/parse-scenario.js";
 export type { Scenario } from "./scenario/scenario-schema.js";
+export { runAudit } from "./audit/run-audit.js";
+export type { AuditOptions, AuditRow, AuditScale, AuditSetting } from "./audit/run-audit.js";
+export { auditText } from "./audit/audit-report.js";
+export { spamAuditSettings, spamAuditSpec } from "./audit/spam-audit.js";

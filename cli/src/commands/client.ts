@@ -145,6 +145,8 @@ function sentence(event: ClientEvent): string | undefined {
       return `round ${event.plan.round}: ${event.plan.kind} with ${event.plan.method.name}`;
     case "declined":
       return `round ${event.plan.round}: declined (${event.code}): ${event.reason}`;
+    case "warning":
+      return `round ${event.round}: warning: ${event.message}`;
     case "downloaded":
       return `  downloaded ${formatBytes(event.bytes)}, ${formatBytes(event.cachedBytes)} from the cache`;
     case "progress":

@@ -2,6 +2,7 @@ import type { MethodRow } from "@fedlora/aggregators";
 import { Command } from "commander";
 import { createOutput, formatBytes, table } from "../output.js";
 import { parseCount } from "../count.js";
+import { modelShapes, type ModelShapes } from "../model-shapes.js";
 import { withJson } from "./shared.js";
 
 interface Options {
@@ -17,14 +18,14 @@ interface Options {
 export function methodsCommand(): Command {
   return withJson(new Command("methods"))
     .description("list the aggregation methods: what each needs and allows, and what travels per client and round")
-    .option("--model <name>", "a base model's folder, or shapes that are built in", "roberta-large")
+    .option("--model <name>", "a base model's folder or manifest, or shapes that are built in", "roberta-large")
     .option("--rank <r>", "LoRA rank", parseCount, 8)
     .option("--target-modules <list>", "endings of module names, separated by commas, or all-linear", "")
     .option("--clients <m>", "contributors per round", parseCount, 10)
     .option("--codec <codec>", "coding of updates, as in a run spec", "f32")
     .action(async (options: Options) => {
       const { builtinMethods, methodMatrix } = await import("@fedlora/aggregators");
-      const model = await modelOf(options.model);
+      const model = await modelShapes(options.model);
       const rows = methodMatrix(builtinMethods.values(), {
         model,
         rank: options.rank,
@@ -45,19 +46,8 @@ export function methodsCommand(): Command {
     });
 }
 
-type Model = Awaited<ReturnType<typeof modelOf>>;
-
-async function modelOf(name: string): Promise<Pick<import("@fedlora/core").ModelManifest, "modules" | "heads">> {
-  const { referenceModelNames, referenceModules } = await import("@fedlora/core");
-  if (referenceModelNames.includes(name)) return referenceModules(name);
-  const { existsSync } = await import("node:fs");
-  if (!existsSync(name)) return referenceModules(name);
-  const { inspectModel } = await import("@fedlora/client-sdk");
-  return inspectModel(name);
-}
-
 /** Query and value by default, by whichever names the model has for them. */
-function targetsOf(list: string, model: Model): readonly string[] | string {
+function targetsOf(list: string, model: ModelShapes): readonly string[] | string {
   if (list === "all-linear") return list;
   if (list !== "") return list.split(",").map((entry) => entry.trim());
   const usual = ["query", "value", "q_proj", "v_proj"];

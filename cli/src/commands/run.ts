@@ -27,6 +27,10 @@ export function runCommand(): Command {
         if (adapter !== undefined) await admin.putBlob(adapter);
         const run = await admin.createRun(parsed, options.key);
         output.print(output.json ? JSON.stringify(run.summary) : run.summary.runId);
+        if (parsed.privacy.mode !== "none") {
+          const { privacyNote } = await import("../privacy/report-text.js");
+          output.note(privacyNote(await admin.privacy(run.summary.runId)));
+        }
         output.note(`created; follow it with: fedlora run watch ${run.summary.runId} -c ${options.coordinator}`);
       });
     });

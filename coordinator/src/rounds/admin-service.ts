@@ -11,6 +11,7 @@ import {
 } from "@fedlora/core";
 import type { BaseModelHash, ModelManifest, RunId, RunSpec, StateDict } from "@fedlora/core";
 
+import { withNoiseAdvice } from "../privacy/noise-advice.js";
 import { learnCosts } from "../privacy/pay.js";
 import { privacyReport } from "../privacy/privacy-report.js";
 import { privacyWarnings } from "../privacy/settle-noise.js";
@@ -134,7 +135,8 @@ export class CoordinatorAdminService implements AdminService {
     if (unavailable !== undefined) return privacyReport(unavailable.state);
     const driver = this.#core.run(runId);
     await learnCosts(driver);
-    return privacyReport(driver.state, driver.account);
+    const { state, account, context } = driver;
+    return withNoiseAdvice(privacyReport(state, account), context.spec, context.manifest);
   }
 
   async *audit(runId: RunId, afterSequence: number): ReturnType<AdminService["audit"]> {

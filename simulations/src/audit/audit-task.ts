@@ -114,9 +114,10 @@ export function createAuditTask(
   };
 }
 
-/** Of noise on the whole update, in a round that the client is known to take part in. */
+/** Of noise on the whole update, as the coordinator sees it. */
 function eventsOf(privacy: PlanPrivacy | undefined): readonly PrivacyEvent[] {
-  if (privacy === undefined) return [{ mechanism: { kind: "unbounded", reason: "no noise" }, count: 1 }];
+  // The noise of mode `client` comes after the coordinator's look.
+  if (privacy?.mode !== "local") return [{ mechanism: { kind: "unbounded", reason: "no noise" }, count: 1 }];
   return [{ mechanism: { kind: "gaussian", noiseMultiplier: privacy.noiseMultiplier }, count: 1 }];
 }
 

@@ -30,7 +30,7 @@ export interface AuditOptions {
   /** Method, adapter and local training are this run's; its first round is audited. */
   readonly spec: RunSpec;
   readonly settings: readonly AuditSetting[];
-  /** Examples to make clients of, shuffled; each is used in one place. */
+  /** Examples to make clients of; the seed shuffles them, and each is used in one place. */
   readonly examples: readonly Example[];
   readonly scale?: AuditScale;
   readonly seed: number;
@@ -64,7 +64,7 @@ export async function runAudit(options: AuditOptions): Promise<readonly AuditRow
   const { trainer, manifest, spec, settings, signal, seed, scale = usualScale } = options;
   const onProgress = options.onProgress ?? (() => undefined);
   const task = createAuditTask(trainer, spec, manifest, seed);
-  const { candidates, dataSets } = divide(options.examples, scale);
+  const { candidates, dataSets } = divide(new RandomStream(randomKey(seed)).shuffle([...options.examples]), scale);
   const directions = await directionsOf(task, candidates, signal, (done) =>
     onProgress("candidates", done / candidates.length, `gradient ${done}/${candidates.length}`),
   );
