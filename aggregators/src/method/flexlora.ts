@@ -10,7 +10,7 @@ import type {
   SealedPasses,
 } from "../method.js";
 import { adapterGroups } from "../primitive/adapter-groups.js";
-import { deltaInstruction, everyCodec, rolesOf, scalingOf, shared } from "../primitive/method-parts.js";
+import { deltaInstruction, everyCodec, rolesAtDepth, scalingOf } from "../primitive/method-parts.js";
 import { factorGroups, factorSizes, factorValues, productTermsPass, stackTerms } from "../primitive/product-terms.js";
 import type { FactorSpecs, FactorValues, ProductTerm } from "../primitive/product-terms.js";
 import { replaceFactors } from "../primitive/replace-factors.js";
@@ -76,10 +76,7 @@ function createFlexLora(run: MethodRun): Method {
     ...usualMethod(flexlora, run),
     // What a codec left out is of no use in the next round: the factors get another basis each round.
     prepare: (_phase, _state, { ranks }) =>
-      deltaInstruction(
-        rolesOf(adapterLayout, ranks, () => shared),
-        { errorFeedback: false },
-      ),
+      deltaInstruction(rolesAtDepth(adapterLayout, ranks), { errorFeedback: false }),
     aggregate: (input) => ({
       passes: [
         ...rosterPasses(groups, input),

@@ -15,7 +15,15 @@ import type { AdapterGroup } from "../primitive/adapter-groups.js";
 import { refused } from "../primitive/collect-mean.js";
 import { denseProductPass } from "../primitive/dense-product.js";
 import { freshA, zeroTensor } from "../primitive/fresh-factors.js";
-import { deltaInstruction, everyCodec, rolesOf, scalingOf, shared, tensorBytes } from "../primitive/method-parts.js";
+import {
+  deltaInstruction,
+  everyCodec,
+  rolesAtDepth,
+  rolesOf,
+  scalingOf,
+  shared,
+  tensorBytes,
+} from "../primitive/method-parts.js";
 import { deltaLayout, moduleOf, planDelta, writeFactors } from "../primitive/product-delta.js";
 import type { DeltaPlan } from "../primitive/product-delta.js";
 import { factorGroups, factorSizes, factorValues, productTermsPass, stackTerms } from "../primitive/product-terms.js";
@@ -75,11 +83,12 @@ function createFLora(options: FLoraOptions, run: MethodRun): Method {
   return {
     ...usualEditingMethod(flora, run),
     // What a codec left out is of no use in the next round: the factors begin anew each round.
-    prepare: (_phase, _state, { ranks }) =>
-      deltaInstruction(
-        rolesOf(adapterLayout, ranks, () => shared),
-        { errorFeedback: false },
-      ),
+    prepare: (_phase, { values }, { ranks }) => {
+      // Once the base holds what was learnt, every module's adapter begins as no change: there is nothing to apply.
+      const isFolded = values["editedBase"] === true;
+      const roles = isFolded ? rolesOf(adapterLayout, ranks, () => shared) : rolesAtDepth(adapterLayout, ranks);
+      return deltaInstruction(roles, { errorFeedback: false });
+    },
     aggregate: (input) => ({
       passes: rosterPasses(groups, input),
       finish: (sealed) => stack({ options, run, groups, input }, sealed),

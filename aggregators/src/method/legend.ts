@@ -3,7 +3,7 @@ import type { Method, MethodDefinition, MethodRun } from "../method.js";
 import { adapterGroups } from "../primitive/adapter-groups.js";
 import { biasClientsSchema } from "../primitive/factor-bias.js";
 import { meanAggregation } from "../primitive/mean-aggregation.js";
-import { deltaInstruction, everyCodec, readOnly, rolesOf, shared } from "../primitive/method-parts.js";
+import { deltaInstruction, everyCodec, rolesAtDepth } from "../primitive/method-parts.js";
 import { ownerMeanPass } from "../primitive/owner-mean.js";
 import { usualMethod } from "../primitive/usual-method.js";
 
@@ -56,10 +56,7 @@ function createLegend({ biasClients }: LegendOptions, run: MethodRun): Method {
   const bias = { groups, exactUpTo: biasClients, seed: spec.training.seed };
   return {
     ...usualMethod(legend, run),
-    prepare(_phase, _state, { ranks }) {
-      const held = new Map(rolesOf(adapterLayout, ranks, () => shared).map((role) => [role.spec.name, role]));
-      return deltaInstruction(adapterLayout.map((tensor) => held.get(tensor.name) ?? { spec: tensor, ...readOnly }));
-    },
+    prepare: (_phase, _state, { ranks }) => deltaInstruction(rolesAtDepth(adapterLayout, ranks)),
     aggregate: (input) => meanAggregation(ownerMeanPass("mean", groups, input.global), input, { bias }),
     bias: { kind: "measured", metric: "bias" },
   };

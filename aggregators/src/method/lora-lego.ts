@@ -13,7 +13,7 @@ import type {
 import { adapterGroups } from "../primitive/adapter-groups.js";
 import { biasClientsSchema, withBias } from "../primitive/factor-bias.js";
 import type { BiasOptions } from "../primitive/factor-bias.js";
-import { deltaInstruction, everyCodec, rolesOf, shared } from "../primitive/method-parts.js";
+import { deltaInstruction, everyCodec, rolesAtDepth } from "../primitive/method-parts.js";
 import { factorSizes, factorValues, productTermsPass, sideBySide, termA, termB } from "../primitive/product-terms.js";
 import type { FactorSpecs, FactorValues, ProductTerm } from "../primitive/product-terms.js";
 import { clusterPoints } from "../primitive/rank-clusters.js";
@@ -87,10 +87,7 @@ function createLoraLego({ iterations, biasClients }: LoraLegoOptions, run: Metho
     ...usualMethod(loraLego, run),
     // What a codec left out is of no use in the next round: the factors get another basis each round.
     prepare: (_phase, _state, { ranks }) =>
-      deltaInstruction(
-        rolesOf(adapterLayout, ranks, () => shared),
-        { errorFeedback: false },
-      ),
+      deltaInstruction(rolesAtDepth(adapterLayout, ranks), { errorFeedback: false }),
     aggregate: (input) => ({
       passes: [
         ...rosterPasses(groups, input),

@@ -45,6 +45,15 @@ export function rolesOf(
   });
 }
 
+/**
+ * The usual roles at a client's ranks, and modules that it does not hold in full, read-only: their current adapters are part
+ * of the model that it trains.
+ */
+export function rolesAtDepth(layout: TensorLayout, ranks: ClientCapability["ranks"]): TensorRole[] {
+  const held = new Map(rolesOf(layout, ranks, () => shared).map((role) => [role.spec.name, role]));
+  return layout.map((spec) => held.get(spec.name) ?? { spec, ...readOnly });
+}
+
 function shapeAt(
   { name, shape }: TensorSpec,
   kind: Exclude<TensorKind, "head">,

@@ -13,13 +13,18 @@ export interface RowRequest {
   /** Another artifact whose steps take turns with these, so that the two can be compared. */
   readonly baselineFolder?: string;
   readonly profilePrefix?: string;
+  /** Whether plain products are timed as well; default true. */
+  readonly products?: boolean;
   /** The artifact's examples are clipped and their sum is noised, as in DP-SGD; default: neither. */
   readonly clipAndNoise?: boolean;
 }
 
 export interface RowMeasurement {
   readonly stepMs: number;
+  /** Of all threads together, which other load on the machine lengthens less than the step. */
+  readonly processorMs: number;
   readonly baselineStepMs: number | undefined;
+  readonly baselineProcessorMs: number | undefined;
   /** Noise where it is asked for, clipping, AdamW and clearing: what an optimizer step adds. */
   readonly applyMs: number;
   readonly openMs: number;
@@ -73,12 +78,13 @@ export async function measureRow(request: RowRequest): Promise<RowMeasurement> {
       await measured.step();
       if (baseline) await baseline.step();
     }
-    gemmGflops = Math.max(gemmGflops, await productRate(backend, request));
+    if (request.products !== false) gemmGflops = Math.max(gemmGflops, await productRate(backend, request));
   }
   await engine.close();
   return {
     ...measured.best,
     baselineStepMs: baseline ? baseline.best.stepMs : undefined,
+    baselineProcessorMs: baseline ? baseline.best.processorMs : undefined,
     openMs: firstOpenMs,
     gemmGflops,
     peakRssMb: peakRssBytes / 1e6,
@@ -86,7 +92,7 @@ export async function measureRow(request: RowRequest): Promise<RowMeasurement> {
 }
 
 interface Trial {
-  readonly best: { stepMs: number; applyMs: number; loss: number };
+  readonly best: { stepMs: number; processorMs: number; applyMs: number; loss: number };
   /** One step and one optimizer step. */
   step(): Promise<void>;
 }
@@ -105,18 +111,22 @@ async function openTrial(
   const learningRates = Object.fromEntries(
     artifact.manifest.outputs.flatMap(({ tensor }) => (tensor === undefined ? [] : [[tensor, 1e-4]])),
   );
-  const best = { stepMs: Number.POSITIVE_INFINITY, applyMs: Number.POSITIVE_INFINITY, loss: Number.NaN };
+  const none = Number.POSITIVE_INFINITY;
+  const best = { stepMs: none, processorMs: none, applyMs: none, loss: Number.NaN };
   let isWarm = false;
   return {
     best,
     step: async () => {
+      const before = process.cpuUsage();
       const { loss, stepMs } = await engine.accumulate(request);
+      const { user, system } = process.cpuUsage(before);
       const start = performance.now();
       const noise = clipAndNoise ? { noise: { key: systemSecret(), std: 1, divisor: batch } } : {};
       await engine.apply({ slot, learningRates, maxGradNorm: 1, proximalMu: undefined, ...noise });
       best.loss = loss;
       if (isWarm) {
         best.stepMs = Math.min(best.stepMs, stepMs);
+        best.processorMs = Math.min(best.processorMs, (user + system) / 1000);
         best.applyMs = Math.min(best.applyMs, performance.now() - start);
       }
       isWarm = true;

@@ -21,6 +21,8 @@ interface ClientOptions {
   readonly run?: string;
   readonly engine: EngineName | "auto";
   readonly threads?: number;
+  readonly deviceClass?: string;
+  readonly maxRank?: number;
   readonly policy?: string;
   readonly insecure?: boolean;
 }
@@ -54,6 +56,8 @@ export function clientCommand(): Command {
     .addOption(
       new Option("--engine <name>", "training engine; auto measures what is there").choices(engines).default("auto"),
     )
+    .option("--device-class <word>", "class of this machine, for rank plans by class (tiers)")
+    .option("--max-rank <n>", "largest LoRA rank to train", wholeNumber("--max-rank", 1, 256))
     .option("--threads <n>", "threads of the engine", wholeNumber("--threads", 1, 1024))
     .option(
       "--policy <file>",
@@ -74,6 +78,8 @@ async function runClient(options: ClientOptions): Promise<void> {
     name,
     engine: { engine: options.engine, ...(options.threads === undefined ? {} : { threads: options.threads }) },
     ...(options.cache === undefined ? {} : { modelCacheFolder: options.cache }),
+    ...(options.deviceClass === undefined ? {} : { deviceClass: options.deviceClass }),
+    ...(options.maxRank === undefined ? {} : { maxRank: options.maxRank }),
     ...(options.run === undefined ? {} : { runId: parseRunId(options.run) }),
     ...(options.policy === undefined ? {} : { policy: readPolicy(options.policy) }),
     insecure: options.insecure === true,
