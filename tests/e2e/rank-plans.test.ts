@@ -5,8 +5,8 @@ import {
   type LocalTrainer,
   type ModelWorkbench,
 } from "@fedlora/client-sdk";
-import { compileRunSpec, readSafetensors, toFloat32, type StateDict } from "@fedlora/core";
-import { createCoordinator, type Coordinator, type RunEventRecord } from "@fedlora/coordinator";
+import { compileRunSpec, readSafetensors, toFloat32, type RunId, type StateDict } from "@fedlora/core";
+import { createCoordinator, type Coordinator } from "@fedlora/coordinator";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -75,6 +75,12 @@ async function takePart(name: string, trainer: LocalTrainer): Promise<string[]> 
   return declined;
 }
 
+async function eventsOf(runId: RunId) {
+  const events = [];
+  for await (const event of coordinator.service.admin.watch(runId, 0, new AbortController().signal)) events.push(event);
+  return events;
+}
+
 /** Which layers of two adapters differ. */
 function changedLayers(before: StateDict, after: StateDict): number[] {
   const isSame = (name: string): boolean => {
@@ -114,8 +120,7 @@ test("a slow client trains the top layer alone until it is fast, and each depth 
   ]);
   expect(declined).toEqual([[], []]);
 
-  const events: RunEventRecord[] = [];
-  for await (const event of admin.watch(summary.runId, 0, new AbortController().signal)) events.push(event);
+  const events = await eventsOf(summary.runId);
   expect(events.at(-1)?.kind).toBe("run-completed");
   const { numLayers } = workbench.baseModel.manifest;
   const planned = events.flatMap(({ kind, data }) =>
@@ -137,7 +142,7 @@ test("a slow client trains the top layer alone until it is fast, and each depth 
 
   // What the slow client leaves alone is trained by the other, and reaches the global adapter.
   const { rounds } = await admin.getRun(summary.runId);
-  const { blobs } = { blobs: join(folder, "storage") };
+  const blobs = join(folder, "storage");
   const adapters = await Promise.all(
     rounds.slice(0, 2).map(async ({ adapterBlobId }) => {
       const files = await readdir(blobs, { recursive: true });
