@@ -19,7 +19,7 @@ export interface DepthRules {
  * LEGEND's greedy loop. All devices begin at the most that their memory carries. While the mean time that devices wait for
  * the slowest exceeds the bound, the slowest gives up its lowest layer. A slowest device that has no layer left to give
  * ends the loop, or is set aside: it keeps its depth and the others are planned without it. Then every device takes as
- * many layers as fit into the longest time that is left, which undoes what the loop took from one of two equals.
+ * many layers as fit into the longest time that is left, which gives back what saved no time.
  *
  * So a device's depth is the largest that fits into one common time, whatever the order of the devices: a slower one never
  * gets more layers than one that is faster at every depth and has as much memory.
