@@ -6,6 +6,7 @@ import { LinkedTransport } from "../device/linked-transport.js";
 import { AttackingTrainer } from "../faults/attacking-trainer.js";
 import type { Behaviour } from "../faults/behaviour.js";
 import { FaultyTransport } from "../faults/faulty-transport.js";
+import { shuffled } from "../partition/iid.js";
 import { ClientData, heldOutCount } from "../runtime/client-data.js";
 import { InProcessTransport } from "../runtime/in-process-transport.js";
 import { VirtualState, type ClientMemory } from "../runtime/virtual-state.js";
@@ -81,10 +82,11 @@ export async function runVirtualClient(
   );
 }
 
-function dataOf({ data, partition, heldOutShare }: ClientWorld, client: number, behaviour: Behaviour): ClientData {
+function dataOf({ key, data, partition, heldOutShare }: ClientWorld, client: number, behaviour: Behaviour): ClientData {
   const numLabels = data.labels?.length ?? 0;
   const relabel = behaviour.has("label-flip") ? (label: number) => numLabels - 1 - label : undefined;
-  const rows = partition.rowsOf(client);
+  // A partition may order a client's rows by label; what is set aside must be like what is left.
+  const rows = shuffled(partition.rowsOf(client), deriveKey(key, "held-out", client));
   const cut = rows.length - heldOutCount(rows.length, heldOutShare);
   return new ClientData(partition.nameOf(client), data, {
     trainRows: rows.subarray(0, cut),

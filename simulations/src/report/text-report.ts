@@ -34,11 +34,12 @@ export function textReport(summary: ScenarioSummary): string {
   )}`;
 }
 
-/** `0.9312 ± 0.0041`; without the deviation where there is one value. */
+/** `0.9312 ± 0.0041`; without the deviation where there is one value, or where it would be shown as zero. */
 export function shown(spread: Spread | undefined, digits: number): string | undefined {
   if (spread === undefined) return undefined;
   const { mean, std } = spread;
-  return std === undefined ? mean.toFixed(digits) : `${mean.toFixed(digits)} ± ${std.toFixed(digits)}`;
+  const hasSpread = std !== undefined && Number(std.toFixed(digits)) !== 0;
+  return !hasSpread ? mean.toFixed(digits) : `${mean.toFixed(digits)} ± ${std.toFixed(digits)}`;
 }
 
 export function scaled(spread: Spread | undefined, factor: number): Spread | undefined {

@@ -1,6 +1,7 @@
 import { FedLoraError } from "@fedlora/core";
 import { readFile, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import { htmlReport } from "../report/html-report.js";
 import { summarize, type ScenarioSummary } from "../report/summary.js";
 import { parseScenario } from "../scenario/parse-scenario.js";
 import { plainVariant, variantNames } from "../scenario/variant-spec.js";
@@ -23,7 +24,7 @@ export interface SimulateOptions {
 }
 
 /**
- * Runs a scenario file and writes rounds.jsonl and summary.json.
+ * Runs a scenario file and writes rounds.jsonl, summary.json and report.html.
  *
  * @throws FedLoraError `file-missing`, `scenario-invalid` and what `runScenario` throws
  */
@@ -49,5 +50,6 @@ export async function simulateScenario(
   });
   const summary = summarize(result, options.versions);
   await writeFile(join(outFolder, "summary.json"), `${JSON.stringify(summary, null, 2)}\n`);
+  await writeFile(join(outFolder, "report.html"), await htmlReport(summary, result, text));
   return { summary, outFolder };
 }
