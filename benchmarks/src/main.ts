@@ -4,10 +4,19 @@ import type { Bar, Bench, BenchReport } from "./bench.js";
 import { depthBench } from "./depth/depth-bench.js";
 import { dpBench } from "./dp/dp-bench.js";
 import { intakeBench } from "./intake/intake-bench.js";
+import { simulateBench } from "./simulate/simulate-bench.js";
 import { spamBench } from "./spam/spam-bench.js";
 import { trainStepBench } from "./train-step/train-step-bench.js";
 
-const benches: readonly Bench[] = [trainStepBench, depthBench, intakeBench, aggregateBench, dpBench, spamBench];
+const benches: readonly Bench[] = [
+  trainStepBench,
+  depthBench,
+  intakeBench,
+  aggregateBench,
+  dpBench,
+  simulateBench,
+  spamBench,
+];
 
 const [name, ...flags] = process.argv.slice(2).filter((argument) => argument !== "--");
 const unknown = [name, ...flags].filter(

@@ -17,7 +17,8 @@ export type { Scores } from "./metrics/classification.js";
 // --- scenarios
 export { scenarioProgress } from "./run/progress.js";
 export type { RoundRow, RunResult } from "./run/round-row.js";
-export type { ScenarioProgress } from "./run/run-scenario.js";
+export { runScenario } from "./run/run-scenario.js";
+export type { RunScenarioOptions, ScenarioProgress, ScenarioResult } from "./run/run-scenario.js";
 export { simulateScenario } from "./run/simulate-scenario.js";
 export type { SimulateOptions } from "./run/simulate-scenario.js";
 export { summarize } from "./report/summary.js";

@@ -52,13 +52,15 @@ th { font-weight: 600; border-bottom: 2px solid #1c1c1c; }
 .number { text-align: right; }
 pre { margin: 0; padding: 0.9rem; overflow-x: auto; background: #f6f6f6; font: 0.82rem/1.45 ui-monospace, monospace; }
 @media (max-width: 30rem) { body { padding: 1rem; font-size: 15px; } th, td { padding-right: 0.6rem; } }
+@page { size: landscape; margin: 12mm; }
 @media print {
   body { max-width: none; padding: 0; font-size: 10pt; }
+  table { font-size: 8.5pt; }
   h2 { break-after: avoid; }
   tr { break-inside: avoid; }
   .charts { grid-template-columns: 1fr 1fr; }
   .scroll { overflow: visible; }
-  td, th { white-space: normal; overflow-wrap: anywhere; }
+  td, th { white-space: normal; }
   pre { white-space: pre-wrap; background: none; border: 1px solid #ccc; }
 }
 </style>

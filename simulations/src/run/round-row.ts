@@ -45,6 +45,6 @@ export interface RunResult {
   readonly trainings: number;
   /** Clients by device class, of those that took part. */
   readonly classes: Readonly<Record<string, number>>;
-  /** Of this machine: how long it took, and how much of it the trainers worked (all together). */
+  /** How long it took on this machine. */
   readonly wallMs: number;
 }

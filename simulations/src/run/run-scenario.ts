@@ -10,8 +10,8 @@ import { simulateRun } from "./simulate-run.js";
 
 export interface ScenarioProgress {
   say(text: string): void;
-  /** A run's round is over. */
-  round(row: RoundRow, rounds: number): void;
+  /** A run's round is over; `trainerMs` is how long trainers have worked so far, all together. */
+  round(row: RoundRow, rounds: number, trainerMs: number): void;
   /** Ends the bars, so that plain text can follow. */
   end(): void;
 }
@@ -64,7 +64,7 @@ export async function runScenario(options: RunScenarioOptions): Promise<Scenario
     const rows = (file = await open(join(outFolder, "rounds.jsonl"), "w"));
     const runs: RunResult[] = [];
     for (const each of planned) {
-      const onRound = (row: RoundRow): void => progress.round(row, each.spec.rounds);
+      const onRound = (row: RoundRow): void => progress.round(row, each.spec.rounds, room.busyMs);
       const run = await simulateRun({ scenario, folder, ...each, manifest, data, room, signal, onRound });
       for (const row of run.rounds) await rows.write(`${JSON.stringify(row)}\n`);
       runs.push(run);

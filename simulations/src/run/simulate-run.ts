@@ -155,9 +155,10 @@ async function run(options: SimulateRunOptions, workFolder: string): Promise<Omi
     reportIntervalMs: Math.max(1, spec.deadlines.silenceMs / 3),
   };
   const wanted = Math.ceil(spec.cohort.size * spec.cohort.overSelection);
+  const spares = Math.max(1, Math.ceil(wanted / 4));
   const population = (running.population = new Population(world, {
-    waiting: waitingOf(scenario, partition.clients, wanted),
-    spares: Math.max(1, Math.ceil(wanted / 4)),
+    waiting: waitingOf(scenario, partition.clients, wanted + spares),
+    spares,
     availability: await openAvailability(scenario.devices, deriveKey(key, "availability"), options.folder),
     isByRound: spec.policy.kind === "synchronous",
     isEvaluated,
@@ -222,8 +223,8 @@ function assertEnough(spec: RunSpec, clients: number): void {
   );
 }
 
-function waitingOf({ devices }: Scenario, clients: number, wanted: number): number {
+function waitingOf({ devices }: Scenario, clients: number, usual: number): number {
   const { waiting } = devices;
   if (waiting === "all" || (waiting === undefined && clients <= wholeUpTo)) return clients;
-  return Math.max(wanted, waiting ?? 2 * wanted);
+  return waiting ?? usual;
 }

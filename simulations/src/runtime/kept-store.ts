@@ -38,7 +38,7 @@ export class KeptStore {
   get(client: number): KeptTensors | undefined {
     const recent = this.#recent.get(client);
     if (recent !== undefined) return recent.kept;
-    return this.#filed.has(client) ? decode(readFileSync(this.#path(client))) : undefined;
+    return this.#filed.has(client) ? decode(Uint8Array.from(readFileSync(this.#path(client)))) : undefined;
   }
 
   set(client: number, kept: KeptTensors): void {

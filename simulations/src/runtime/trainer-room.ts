@@ -19,6 +19,7 @@ export class TrainerRoom implements LocalTrainer {
   readonly #workers: readonly RoomWorker[];
   readonly #idle: LocalTrainer[];
   readonly #queue: Job[] = [];
+  #busyMs = 0;
 
   /** Throws `engine-mixed` for workers whose engines differ, `config-invalid` for none. */
   constructor(workers: readonly RoomWorker[]) {
@@ -28,6 +29,11 @@ export class TrainerRoom implements LocalTrainer {
     this.engine = first.engine;
     this.#workers = workers;
     this.#idle = workers.map(({ trainer }) => trainer);
+  }
+
+  /** Milliseconds of this machine that trainers worked so far, all together. */
+  get busyMs(): number {
+    return this.#busyMs;
   }
 
   train(request: TrainRequest, signal: AbortSignal): Promise<TrainResult> {
@@ -51,11 +57,14 @@ export class TrainerRoom implements LocalTrainer {
   #enqueue<T>(work: (trainer: LocalTrainer) => Promise<T>, signal: AbortSignal): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#queue.push(async (trainer) => {
+        const begin = performance.now();
         try {
           signal.throwIfAborted();
           resolve(await work(trainer));
         } catch (error) {
           reject(FedLoraError.from(error));
+        } finally {
+          this.#busyMs += performance.now() - begin;
         }
       });
       this.#next();

@@ -106,7 +106,7 @@ export const devicesSchema = z
       .union([z.int().min(1), z.literal("all")])
       .optional()
       .describe(
-        "Clients that wait for a plan at a time, drawn evenly from those available; a number, or all; default: all up to 1000 clients, else twice the cohort.",
+        "Clients that wait for a plan at a time, drawn evenly from those available; a number, or all; default: all up to 1000 clients, else a quarter more than a round has plans.",
       ),
   })
   .prefault({})

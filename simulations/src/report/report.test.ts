@@ -1,0 +1,99 @@
+import { expect, test } from "vitest";
+import type { RoundRow, RunResult } from "../run/round-row.js";
+import type { ScenarioResult } from "../run/run-scenario.js";
+import { parseScenario } from "../scenario/parse-scenario.js";
+import { curvesOf } from "./curves.js";
+import { htmlReport } from "./html-report.js";
+import { spreadOf, summarize } from "./summary.js";
+import { shown, textReport } from "./text-report.js";
+
+const row = (round: number, accuracy: number, changes: Partial<RoundRow> = {}): RoundRow => ({
+  variant: "a",
+  seed: 0,
+  round,
+  endMs: 1000 * round,
+  durationMs: 1000,
+  planned: 4,
+  accepted: 4,
+  refused: 0,
+  declined: 0,
+  dropouts: 0,
+  trainLoss: 0.5,
+  test: { count: 10, loss: 1 - accuracy, accuracy, f1: accuracy },
+  evaluation: undefined,
+  bytesUp: 1e6,
+  bytesDown: 2e6,
+  waitingMs: 500,
+  methodMetrics: { bias: 0.1 },
+  adapter: "ab".repeat(32),
+  ...changes,
+});
+const run = (variant: string, seed: number, accuracies: number[]): RunResult => ({
+  variant,
+  seed,
+  method: "fedavg",
+  state: "completed",
+  reason: "",
+  rounds: accuracies.map((accuracy, index) => row(index + 1, accuracy, { variant, seed })),
+  finalHash: "ab".repeat(32),
+  virtualMs: 5000,
+  refusals: variant === "<b>" ? { "update-not-finite": 3 } : {},
+  declines: {},
+  trainings: 8,
+  classes: { device: 4 },
+  wallMs: 1234,
+});
+const text = `
+name: report
+data: { kind: synthetic }
+partition: { kind: iid, clients: 4 }
+model: { kind: linear }
+run: {}
+`;
+const result: ScenarioResult = {
+  scenario: parseScenario(text),
+  data: { name: "d", source: "s", licence: "l", sha256: "00", examples: 3 },
+  model: { name: "m", hash: "cd" },
+  engine: { name: "e", fingerprint: "f" },
+  workers: 2,
+  runs: [run("a", 0, [0.5, 0.8]), run("a", 1, [0.6, 0.9]), run("<b>", 0, [0.4, 0.7])],
+};
+
+test("means and standard deviations are over the seeds", () => {
+  const { variants } = summarize(result, {});
+  expect(variants.map(({ variant, completed, runs }) => [variant, completed, runs])).toEqual([
+    ["a", 2, 2],
+    ["<b>", 1, 1],
+  ]);
+  expect(variants[0]!.testAccuracy!.mean).toBeCloseTo(0.85, 12);
+  expect(variants[0]!.testAccuracy!.std).toBeCloseTo(Math.sqrt(0.005), 12);
+  expect(variants[1]!.testAccuracy).toEqual({ mean: 0.7, std: undefined, count: 1 });
+  expect(variants[0]!.bytesUp!.mean).toBe(2e6);
+  expect(spreadOf([])).toBeUndefined();
+});
+
+test("curves have a point per round, at the mean of the seeds, over rounds, time and bytes", () => {
+  const curve = curvesOf(result.runs, "bytes", ({ test: measured }) => measured?.accuracy);
+  const [first, second] = curve.filter(({ variant }) => variant === "a");
+  expect([first!.x, second!.x]).toEqual([3, 6]);
+  expect(first!.mean).toBeCloseTo(0.55, 12);
+  expect(first!.high - first!.low).toBeCloseTo(2 * Math.sqrt(0.005), 12);
+  expect(curvesOf(result.runs, "virtual time", () => Number.NaN)).toEqual([]);
+});
+
+test("numbers without a spread, or with one that would show as zero, stand alone", () => {
+  expect(shown({ mean: 0.5, std: 0.01, count: 2 }, 2)).toBe("0.50 ± 0.01");
+  expect(shown({ mean: 0.5, std: 0.001, count: 2 }, 2)).toBe("0.50");
+  expect(shown({ mean: 0.5, std: undefined, count: 1 }, 1)).toBe("0.5");
+  expect(textReport(summarize(result, {}))).toMatch(/report \(2 seeds: mean ± standard deviation\)/);
+});
+
+test("the report is one file: charts as SVG, names escaped, nothing from elsewhere", async () => {
+  const html = await htmlReport(summarize(result, { fedlora: "1.2.3" }), result, text);
+  expect(html.match(/<figure>/g)!.length).toBeGreaterThan(5);
+  expect(html).toContain("&lt;b&gt;");
+  expect(html).not.toMatch(/<b>|<script|<link|src=|url\(http/);
+  expect(html).toContain("update-not-finite");
+  expect(html).toContain("1.2.3");
+  expect(html).not.toMatch(/NaN|undefined/);
+});

@@ -1,0 +1,38 @@
+import type { LocalTrainer } from "@fedlora/client-sdk";
+import { expect, test } from "vitest";
+import { TrainerRoom, type RoomWorker } from "./trainer-room.js";
+
+const worker = (fingerprint: string, train: () => Promise<unknown> = () => Promise.resolve()): RoomWorker => ({
+  trainer: { train } as unknown as LocalTrainer,
+  engine: { name: "test", fingerprint, directives: [] },
+});
+
+test("workers with different engines are refused, and so are none", () => {
+  expect(() => new TrainerRoom([worker("a"), worker("a"), worker("b")])).toThrow(
+    expect.objectContaining({ code: "engine-mixed", message: 'worker 3 has the engine "b", the first "a"' }),
+  );
+  expect(() => new TrainerRoom([])).toThrow(expect.objectContaining({ code: "config-invalid" }));
+});
+
+test("no more work at a time than there are workers; what was aborted in the queue is not begun", async () => {
+  let running = 0;
+  let most = 0;
+  const begun: string[] = [];
+  const train = async (): Promise<unknown> => {
+    begun.push("work");
+    most = Math.max(most, ++running);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    running -= 1;
+    return {};
+  };
+  const room = new TrainerRoom([worker("a", train), worker("a", train)]);
+  const stop = new AbortController();
+  const request = {} as Parameters<LocalTrainer["train"]>[0];
+  const all = Array.from({ length: 5 }, () => room.train(request, new AbortController().signal));
+  const aborted = room.train(request, stop.signal);
+  stop.abort(new Error("gone"));
+  await expect(aborted).rejects.toThrow("gone");
+  await Promise.all(all);
+  expect([begun.length, most]).toEqual([5, 2]);
+  expect(room.busyMs).toBeGreaterThan(0);
+});
