@@ -1,5 +1,8 @@
 import type { Clock } from "@fedlora/core";
 
+/** Why a timer is not needed any more; one error for all, since making one is most of the cost of a wait. */
+const over = new Error("the wait is over");
+
 /** Lets a loop sleep until something changed or its time is up. */
 export class Wakeup {
   readonly #clock: Clock;
@@ -39,7 +42,7 @@ export class Wakeup {
     } finally {
       this.#waiting.delete(wake);
       signal.removeEventListener("abort", stop);
-      timer.abort();
+      timer.abort(over);
     }
     signal.throwIfAborted();
   }

@@ -131,7 +131,12 @@ async function run(options: SimulateRunOptions, workFolder: string): Promise<Omi
       running.population?.close();
     },
   };
-  const coordinator = (running.coordinator = await openCoordinator(clock, deriveKey(key, "coordinator"), hooks));
+  const coordinator = (running.coordinator = await openCoordinator(
+    clock,
+    deriveKey(key, "coordinator"),
+    hooks,
+    workFolder,
+  ));
   const { service } = coordinator;
   await service.admin.registerModel(manifest);
   const detail = await service.admin.createRun(`${scenario.name} ${seed}`, spec);

@@ -23,13 +23,18 @@ export interface SimulatedCoordinator extends InProcessCoordinator {
   readonly storage: Storage;
 }
 
-/** The coordinator itself, on virtual time and in memory; everything that is random in it follows from the key. */
+/**
+ * The coordinator itself, on virtual time and in memory; everything that is random in it follows from the key.
+ *
+ * @param folder for files of the aggregation; it exists
+ */
 export async function openCoordinator(
   clock: VirtualClock,
   key: RandomKey,
   hooks: CoordinatorHooks,
+  folder: string,
 ): Promise<SimulatedCoordinator> {
-  const storage = openVolatileStorage();
+  const storage = openVolatileStorage(folder);
   const own = clock.actor(-1);
   const secret = createHash("sha256")
     .update(`fedlora simulated coordinator: ${key.join(":")}`)
