@@ -46,7 +46,7 @@ async function declined(harness: ClientHarness, policy: OwnerPolicy): Promise<{ 
 
 describe.each(["example", "client", "local"] as const)("mode %s", (mode) => {
   test("nothing but the update leaves: no loss, one example, no time, no progress that the plan did not fix", async () => {
-    const harness = await open(modes[mode]);
+    const harness = await open(modes[mode], { coordinator: { rounds: 2 } });
 
     await harness.run({ reportIntervalMs: 1 });
 
@@ -59,7 +59,10 @@ describe.each(["example", "client", "local"] as const)("mode %s", (mode) => {
       trainMs: 0,
     });
     expect(harness.fake.reports.length).toBeGreaterThan(0);
-    for (const { loss } of harness.fake.reports) expect(loss).toBeNaN();
+    for (const { loss, capability } of harness.fake.reports) {
+      expect(loss).toBeNaN();
+      expect(capability.stepMs).toBeUndefined();
+    }
     // The owner sees how training goes.
     expect(harness.seen("progress").some(({ loss }) => loss > 0)).toBe(true);
   });

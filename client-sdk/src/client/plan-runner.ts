@@ -129,7 +129,9 @@ async function train(
       return { result: { result: trained, ...changes }, events: trained.privacy?.events };
     }),
   );
-  context.capability.measuredStep(result.stepMs, result.stepTimes && { ...result.stepTimes, runId: plan.runId });
+  // How long a step takes depends on the texts that it took.
+  if (instructions.privacy === undefined)
+    context.capability.measuredStep(result.stepMs, result.stepTimes && { ...result.stepTimes, runId: plan.runId });
   // Sketches are no values to start from.
   const kept = instructions.updateForm === "sketch" ? new Map() : result.trained;
   await state.runs.stage(plan, kept, instructions.keepOptimizerState ? result.optimizerState : undefined, residual);
