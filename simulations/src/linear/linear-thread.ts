@@ -31,6 +31,8 @@ class ThreadTrainer implements LocalTrainer {
   readonly #numLabels: number;
   readonly #waiting = new Map<number, Waiting>();
   #lastId = 0;
+  /** Why the thread is gone. */
+  #failure: FedLoraError | undefined;
   onReady: (engine: RoomWorker["engine"]) => void = () => undefined;
   onFailure: (error: FedLoraError) => void = () => undefined;
 
@@ -59,7 +61,6 @@ class ThreadTrainer implements LocalTrainer {
   }
 
   async close(): Promise<void> {
-    this.#worker.removeAllListeners("exit");
     await this.#worker.terminate();
   }
 
@@ -80,6 +81,10 @@ class ThreadTrainer implements LocalTrainer {
 
   #ask<T>(request: Omit<ThreadWork, "id"> | Omit<ThreadQuestion, "id">): Promise<T> {
     return new Promise<T>((resolve, reject) => {
+      if (this.#failure !== undefined) {
+        reject(this.#failure);
+        return;
+      }
       this.#lastId += 1;
       this.#waiting.set(this.#lastId, { resolve, reject });
       // The process lives while its thread works.
@@ -102,6 +107,7 @@ class ThreadTrainer implements LocalTrainer {
 
   #fail(message: string, cause?: Error): void {
     const error = new FedLoraError("internal", message, cause === undefined ? {} : { cause });
+    this.#failure ??= error;
     this.onFailure(error);
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();

@@ -45,6 +45,12 @@ const measurements: readonly Measurement[] = [
     axes: ["rounds"],
   },
   {
+    title: "Privacy spent",
+    label: "epsilon",
+    of: ({ epsilon }) => epsilon,
+    axes: ["rounds"],
+  },
+  {
     title: "Contributors' wait for the last one",
     label: "seconds",
     of: ({ waitingMs }) => (waitingMs === undefined ? undefined : waitingMs / 1000),
@@ -120,6 +126,7 @@ function resultColumns(summary: ScenarioSummary): HtmlColumn<VariantSummary>[] {
     column("up MB", ({ bytesUp }) => shown(scaled(bytesUp, 1e-6), 2)),
     column("down MB", ({ bytesDown }) => shown(scaled(bytesDown, 1e-6), 2)),
     column("waiting s", ({ waitingSeconds }) => shown(waitingSeconds, 1)),
+    column("epsilon", ({ epsilon }) => shown(epsilon, 2)),
     column("runs", ({ completed, runs }) => `${completed}/${runs}`),
   ];
 }

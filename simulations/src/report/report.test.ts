@@ -24,6 +24,7 @@ const row = (round: number, accuracy: number, changes: Partial<RoundRow> = {}): 
   bytesUp: 1e6,
   bytesDown: 2e6,
   waitingMs: 500,
+  epsilon: 0.5 * round,
   methodMetrics: { bias: 0.1 },
   adapter: "ab".repeat(32),
   ...changes,
@@ -40,6 +41,7 @@ const run = (variant: string, seed: number, accuracies: number[]): RunResult => 
   refusals: variant === "<b>" ? { "update-not-finite": 3 } : {},
   declines: {},
   trainings: 8,
+  privacy: { mode: "client", epsilon: 1, delta: 1e-5, noiseMultiplier: 1 },
   classes: { device: 4 },
   wallMs: 1234,
 });
@@ -95,5 +97,6 @@ test("the report is one file: charts as SVG, names escaped, nothing from elsewhe
   expect(html).not.toMatch(/<b>|<script|<link|src=|url\(http/);
   expect(html).toContain("update-not-finite");
   expect(html).toContain("1.2.3");
+  expect(html).toContain("Privacy spent");
   expect(html).not.toMatch(/NaN|undefined/);
 });

@@ -30,6 +30,8 @@ export interface VariantSummary {
   readonly bytesDown: Spread | undefined;
   /** Mean over the rounds of how long contributors waited for the last one. */
   readonly waitingSeconds: Spread | undefined;
+  /** What private runs spent. */
+  readonly epsilon: Spread | undefined;
   readonly refused: number;
   readonly dropouts: number;
 }
@@ -89,6 +91,7 @@ function summarizeVariant(runs: readonly RunResult[]): VariantSummary {
       const waits = rounds.flatMap(({ waitingMs }) => waitingMs ?? []);
       return waits.length === 0 ? undefined : waits.reduce((all, ms) => all + ms, 0) / waits.length / 1000;
     }),
+    epsilon: of(({ privacy }) => privacy?.epsilon),
     refused: runs.reduce((all, { rounds }) => all + sum(rounds, ({ refused }) => refused), 0),
     dropouts: runs.reduce((all, { rounds }) => all + sum(rounds, ({ dropouts }) => dropouts), 0),
   };

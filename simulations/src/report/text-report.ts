@@ -17,6 +17,7 @@ export function textReport(summary: ScenarioSummary): string {
     ["up MB", ({ bytesUp }) => shown(scaled(bytesUp, 1e-6), 2)],
     ["down MB", ({ bytesDown }) => shown(scaled(bytesDown, 1e-6), 2)],
     ["waiting s", ({ waitingSeconds }) => shown(waitingSeconds, 1)],
+    ["epsilon", ({ epsilon }) => shown(epsilon, 2)],
     ["refused", ({ refused }) => (refused === 0 ? undefined : String(refused))],
     ["dropouts", ({ dropouts }) => (dropouts === 0 ? undefined : String(dropouts))],
   ];

@@ -22,9 +22,20 @@ export interface RoundRow {
   readonly bytesDown: number;
   /** Mean over the contributors of the time from their delivery to the last one's. */
   readonly waitingMs: number | undefined;
+  /** What a private run has spent by the end of the round; undefined: it is not private. */
+  readonly epsilon: number | undefined;
   readonly methodMetrics: Readonly<Record<string, number>>;
   /** Content hash of the global adapter. */
   readonly adapter: string;
+}
+
+/** Of a private run. Simulated noise can be repeated: it costs what real noise costs, and protects nobody. */
+export interface RunPrivacy {
+  readonly mode: string;
+  /** Upper bound; Infinity where there is none. */
+  readonly epsilon: number;
+  readonly delta: number;
+  readonly noiseMultiplier: number;
 }
 
 /** What became of one run. */
@@ -43,6 +54,8 @@ export interface RunResult {
   readonly refusals: Readonly<Record<string, number>>;
   readonly declines: Readonly<Record<string, number>>;
   readonly trainings: number;
+  /** What a private run promised and spent; undefined: it is not private. */
+  readonly privacy: RunPrivacy | undefined;
   /** Clients by device class, of those that took part. */
   readonly classes: Readonly<Record<string, number>>;
   /** How long it took on this machine. */

@@ -77,6 +77,7 @@ export class RunLog {
       bytesUp,
       bytesDown,
       waitingMs: times.length === 0 ? undefined : times.reduce((sum, at) => sum + last - at, 0) / times.length,
+      epsilon: undefined,
       methodMetrics: summary.methodMetrics,
       adapter: summary.adapterBlobId,
     };

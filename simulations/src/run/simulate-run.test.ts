@@ -138,6 +138,24 @@ test.each<[string, object]>([
   expect(facts(await simulate(changes, threads))).toEqual(facts(first));
 });
 
+test("a private run repeats itself and says what it spent", async () => {
+  const changes = {
+    top: { partition: { kind: "iid", clients: 40 } },
+    run: {
+      method: { name: "ffa-lora" },
+      weighting: { kind: "uniform" },
+      cohort: { size: 8 },
+      privacy: { mode: "client", epsilon: 8, delta: 1e-3, clipNorm: 1, population: 40 },
+    },
+  };
+  const first = await simulate(changes);
+  expect(first.privacy).toMatchObject({ mode: "client", delta: 1e-3 });
+  expect(first.privacy!.epsilon).toBeLessThanOrEqual(8);
+  expect(first.rounds.map(({ epsilon }) => epsilon! > 0)).toEqual([true, true, true, true]);
+  expect(first.rounds.at(-1)!.epsilon).toBeLessThanOrEqual(first.privacy!.epsilon);
+  expect(facts(await simulate(changes, threads))).toEqual(facts(first));
+});
+
 describe("what goes wrong", () => {
   const wrong = (kind: string, more: object = {}): { top: object } => ({
     top: { misbehaviour: [{ kind, share: 0.4, ...more }], devices: { dropout: undefined } },
@@ -188,6 +206,22 @@ describe("what goes wrong", () => {
       expect(result.finalHash).not.toBe((await simulate()).finalHash);
     },
   );
+});
+
+test("what no client can do ends the simulation with its reason", async () => {
+  const privacy = { mode: "example", delta: 1e-3, clipNorm: 1, noiseMultiplier: 1, minExamples: 10 };
+  const run = { method: { name: "ffa-lora" }, weighting: { kind: "uniform" }, privacy };
+  await expect(simulate({ top: { partition: { kind: "iid", clients: 12 } }, run })).rejects.toMatchObject({
+    code: "model-unsupported",
+    message: expect.stringMatching(/client-\d+ cannot train: .*no DP-SGD/),
+  });
+});
+
+test("a worker that dies ends the simulation with its reason", async () => {
+  const dying = await openLinearRoom(data, manifest, 1);
+  await dying.close();
+  const run = simulate({}, dying);
+  await expect(run).rejects.toMatchObject({ code: "internal" });
 });
 
 test("a cohort larger than the population is refused", async () => {

@@ -3,9 +3,11 @@ import type { BaseDelta } from "@fedlora/client-sdk";
 import type { CoordinatorHooks } from "@fedlora/coordinator";
 import {
   FedLoraError,
+  isErrorCode,
   deriveKey,
   randomKey,
   readSafetensors,
+  type ErrorCode,
   type ModelManifest,
   type RunId,
   type RunSpec,
@@ -26,9 +28,25 @@ import type { TrainerRoom } from "../runtime/trainer-room.js";
 import { VirtualClock } from "../runtime/virtual-clock.js";
 import type { Scenario } from "../scenario/scenario-schema.js";
 import { GlobalTest } from "./global-test.js";
-import type { RoundRow, RunResult } from "./round-row.js";
+import type { RoundRow, RunPrivacy, RunResult } from "./round-row.js";
 import { RunLog } from "./run-log.js";
 import { splitRows } from "./split.js";
+
+/**
+ * Of declined plans, what is wrong with the simulation and not with a client: a worker that died, a model that cannot do what
+ * the run asks. The others would decline as well, and the run would wait for a cohort that cannot come.
+ */
+const brokenCodes: ReadonlySet<ErrorCode> = new Set([
+  "internal",
+  "engine-failed",
+  "engine-memory",
+  "engine-unavailable",
+  "model-unsupported",
+  "artifact-invalid",
+  "request-invalid",
+  "directive-unknown",
+  "data-invalid",
+]);
 
 /** Populations up to this size are there as a whole. */
 const wholeUpTo = 1000;
@@ -167,7 +185,11 @@ async function run(options: SimulateRunOptions, workFolder: string): Promise<Omi
     availability: await openAvailability(scenario.devices, deriveKey(key, "availability"), options.folder),
     isByRound: spec.policy.kind === "synchronous",
     isEvaluated,
-    onEvent: (client, event) => log.clientEvent(client, event),
+    onEvent: (client, event) => {
+      log.clientEvent(client, event);
+      if (event.type !== "declined" || !isErrorCode(event.code) || !brokenCodes.has(event.code)) return;
+      fail(new FedLoraError(event.code, `${partition.nameOf(client)} cannot train: ${event.reason}`));
+    },
     onFailure: fail,
   }));
   population.start();
@@ -182,20 +204,37 @@ async function run(options: SimulateRunOptions, workFolder: string): Promise<Omi
     await service.close();
   }
   const { summary } = await service.admin.getRun(runId);
+  const privacy = await service.admin.privacy(runId);
   return {
     variant,
     seed,
     method: spec.method.name,
     state: summary.state === "running" ? "stopped" : summary.state,
     reason: summary.state === "completed" ? "" : summary.reason,
-    rounds: log.rows,
+    rounds: withEpsilons(log.rows, privacy),
     finalHash: log.rows.at(-1)?.adapter ?? "",
     virtualMs: clock.elapsedMs,
     refusals: log.refusals,
     declines: log.declines,
     trainings: log.trainings,
+    privacy: toRunPrivacy(privacy),
     classes: log.classes,
   };
+}
+
+type PrivacyReport = Awaited<ReturnType<SimulatedCoordinator["service"]["admin"]["privacy"]>>;
+
+/** The coordinator accounts for a round when it is committed, which is before its row is written. */
+function withEpsilons(rows: readonly RoundRow[], report: PrivacyReport): readonly RoundRow[] {
+  if (report.mode === "none") return rows;
+  const spent = new Map(report.rounds.map(({ round, epsilon }) => [round, epsilon]));
+  return rows.map((row) => ({ ...row, epsilon: spent.get(row.round) }));
+}
+
+function toRunPrivacy(report: PrivacyReport): RunPrivacy | undefined {
+  if (report.mode === "none") return undefined;
+  const { epsilonSpent: epsilon, delta, noiseMultiplier } = report.account;
+  return { mode: report.mode, epsilon, delta, noiseMultiplier };
 }
 
 /** Changes of the base weights that the round's adapter counts on, as tensors. */
