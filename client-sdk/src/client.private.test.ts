@@ -61,7 +61,7 @@ describe.each(["example", "client", "local"] as const)("mode %s", (mode) => {
     expect(harness.fake.reports.length).toBeGreaterThan(0);
     for (const { loss, capability } of harness.fake.reports) {
       expect(loss).toBeNaN();
-      expect(capability.stepMs).toBeUndefined();
+      expect(capability!.stepMs).toBeUndefined();
     }
     // The owner sees how training goes.
     expect(harness.seen("progress").some(({ loss }) => loss > 0)).toBe(true);
