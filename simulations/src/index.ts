@@ -1,5 +1,7 @@
 export { runSpamDemo } from "./demo/run-spam-demo.js";
-export type { SpamDemoOptions } from "./demo/run-spam-demo.js";
+export { runPrivateDemo } from "./demo/run-private-demo.js";
+export type { PrivateDemoReport, SpentPrivacy } from "./demo/private-report.js";
+export type { SpamDemoOptions } from "./demo/workplace.js";
 export type { ClassifiedMail, DemoReport, ReferenceLine, RoundLine } from "./demo/report.js";
 export { runFederation } from "./demo/federation.js";
 export type { FederationOptions, FederationResult } from "./demo/federation.js";

@@ -13,17 +13,19 @@ export function demoCommand(): Command {
       wholeNumber("--seed", 0, 2 ** 32 - 1),
       0,
     )
+    .option("--private", "train once more with differential privacy for every mail, and compare")
     .option("-o, --out <folder>", "where the adapter is written", ".fedlora/demo/adapter")
-    .action(async (options: { json?: boolean; seed: number; out: string }) => {
-      const { runSpamDemo } = await import("@fedlora/simulations");
+    .action(async (options: { json?: boolean; private?: boolean; seed: number; out: string }) => {
+      const { runPrivateDemo, runSpamDemo } = await import("@fedlora/simulations");
       const launcher = fileURLToPath(new URL("../../bin/fedlora.js", import.meta.url));
       const output = createOutput(options.json === true);
-      const result = await runSpamDemo({
+      const settings = {
         launcher,
         seed: options.seed,
         adapterFolder: options.out,
         signal: interruptSignal(),
-      });
+      };
+      const result = await (options.private === true ? runPrivateDemo(settings) : runSpamDemo(settings));
       output.print(output.json ? JSON.stringify(result.report) : result.text);
     });
 }

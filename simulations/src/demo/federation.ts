@@ -4,6 +4,7 @@ import { FedLoraError, type RunId, type RunSpec } from "@fedlora/core";
 import type { RunDetail } from "@fedlora/proto";
 import type { ProcessGroup, StartedProcess } from "./processes.js";
 import type { DemoProgress } from "./progress.js";
+import { showEpsilon } from "./private-report.js";
 import { writeSeededIdentity } from "./seeded-identity.js";
 
 export interface FederationOptions {
@@ -130,11 +131,13 @@ function showEvent(progress: DemoProgress, name: string, event: Record<string, u
   }
 }
 
-/** Follows the run's events and tells each evaluated round. */
+/** Follows the run's events and tells each round: its evaluation or, in a private run, what it cost. */
 async function followRounds(admin: AdminClient, runId: RunId, options: FederationOptions): Promise<void> {
+  const isPrivate = options.spec.privacy.mode !== "none";
   let told = 0;
   for await (const event of admin.watchRun(runId, 0, options.signal)) {
     if (!/round|run/.test(event.kind)) continue;
+    if (isPrivate) told = await tellCosts(admin, runId, told, options);
     const { rounds, summary } = await admin.getRun(runId);
     for (const round of rounds) {
       if (round.round <= told || round.evaluation === undefined) continue;
@@ -148,6 +151,21 @@ async function followRounds(admin: AdminClient, runId: RunId, options: Federatio
     if (summary.state !== "running")
       throw new FedLoraError("round-failed", `the run ${summary.state}: ${summary.reason}`);
   }
+}
+
+/**
+ * Tells what the committed rounds after `told` have cost: a private run is not evaluated on the way, since that would be
+ * one more release.
+ *
+ * @returns the last round that was told
+ */
+async function tellCosts(admin: AdminClient, runId: RunId, told: number, options: FederationOptions): Promise<number> {
+  const report = await admin.privacy(runId);
+  if (report.mode === "none") return told;
+  const news = report.rounds.filter(({ round }) => round > told);
+  for (const { round, epsilon } of news)
+    options.progress.say(`Round ${round}/${options.spec.rounds}  epsilon ${showEpsilon(epsilon)} so far`);
+  return news.at(-1)?.round ?? told;
 }
 
 function aborted(signal: AbortSignal): Promise<never> {

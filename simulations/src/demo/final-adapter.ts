@@ -36,6 +36,19 @@ export interface UsedAdapter {
   readonly mails: readonly ClassifiedMail[];
 }
 
+/** Label indices on the held-out mails, with the adapter of a folder. */
+export async function predictWith(
+  options: Omit<ReferenceOptions, "spec"> & { readonly adapterFolder: string },
+): Promise<readonly number[]> {
+  const workbench = openWorkbench(options);
+  try {
+    const model = workbench.adapt(await loadAdapterFolder(options.adapterFolder, options.baseModel.manifest));
+    return await predict(model, heldOutOf(options.mailboxes), options.signal);
+  } finally {
+    await workbench.close();
+  }
+}
+
 /** Loads the folder that was written, as a stranger would, and uses it; beside it the adapter that the run began with. */
 export async function useAdapter(options: ReferenceOptions & { readonly adapterFolder: string }): Promise<UsedAdapter> {
   const { baseModel, spec, mailboxes, adapterFolder, signal } = options;

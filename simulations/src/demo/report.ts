@@ -1,5 +1,6 @@
 import { formatTable } from "@fedlora/core";
 import type { RunDetail } from "@fedlora/proto";
+import type { Mailbox } from "../datasets/spam-assassin/mailboxes.js";
 
 export interface ReferenceLine {
   readonly name: string;
@@ -39,6 +40,10 @@ export interface DemoReport {
   readonly adapterHash: string;
   readonly mails: readonly ClassifiedMail[];
   readonly seconds: number;
+}
+
+export function describeMailbox({ name, train }: Mailbox): DemoReport["members"][number] {
+  return { name, mails: train.length, spam: train.filter(({ label }) => label === "spam").length };
 }
 
 export function roundLines(detail: RunDetail): RoundLine[] {
