@@ -1,5 +1,5 @@
 import { join, resolve } from "node:path";
-import { FedLoraError, type RunSpec } from "@fedlora/core";
+import { FedLoraError } from "@fedlora/core";
 import { mailboxNames } from "../datasets/spam-assassin/mailboxes.js";
 import { score } from "../metrics/classification.js";
 import type { FederationResult } from "./federation.js";
@@ -27,21 +27,20 @@ export async function runPrivateDemo(
   const stepsPerRound = localSteps ?? privateLocalSteps;
   return inWorkplace(
     options,
-    (modelHash) => [
-      spamRunSpec({ ...task, modelHash, localSteps: localSteps ?? defaultLocalSteps }),
-      privateSpamRunSpec({ ...task, modelHash, localSteps: stepsPerRound }),
-    ],
+    (modelHash) => ({
+      plain: spamRunSpec({ ...task, modelHash, localSteps: localSteps ?? defaultLocalSteps }),
+      private: privateSpamRunSpec({ ...task, modelHash, localSteps: stepsPerRound }),
+    }),
     async (place) => {
       const { baseModel, mailboxes, specs, progress, workFolder } = place;
-      const [plainSpec, privateSpec] = specs as [RunSpec, RunSpec];
       const plainFolder = join(workFolder, "plain-adapter");
       const adapterFolder = resolve(options.adapterFolder);
       progress.say("First without privacy:");
-      await place.federate(plainSpec, `fedlora demo ${seed}`, (federation) =>
+      await place.federate(specs.plain, `fedlora demo ${seed}`, (federation) =>
         saveFinalAdapter(federation, baseModel, plainFolder),
       );
       progress.say("Then with privacy for every mail:");
-      const spent = await place.federate(privateSpec, `fedlora private demo ${seed}`, async (federation) => {
+      const spent = await place.federate(specs.private, `fedlora private demo ${seed}`, async (federation) => {
         await saveFinalAdapter(federation, baseModel, adapterFolder);
         return spentPrivacy(federation);
       });

@@ -1,5 +1,4 @@
 import { resolve } from "node:path";
-import type { RunSpec } from "@fedlora/core";
 import { mailboxNames, type Mailbox } from "../datasets/spam-assassin/mailboxes.js";
 import { pairedBootstrap, score } from "../metrics/classification.js";
 import { hashOfAdapter, saveFinalAdapter, useAdapter, type UsedAdapter } from "./final-adapter.js";
@@ -20,10 +19,10 @@ export async function runSpamDemo(
   const task = { members: mailboxNames.length, rounds, localSteps, seed };
   return inWorkplace(
     options,
-    (modelHash) => [spamRunSpec({ ...task, modelHash })],
+    (modelHash) => ({ spec: spamRunSpec({ ...task, modelHash }) }),
     async (place) => {
-      const { baseModel, mailboxes, specs, progress } = place;
-      const spec = specs[0] as RunSpec;
+      const { baseModel, mailboxes, progress } = place;
+      const { spec } = place.specs;
       const adapterFolder = resolve(options.adapterFolder);
       const detail = await place.federate(spec, `fedlora demo ${seed}`, async (federation) => {
         await saveFinalAdapter(federation, baseModel, adapterFolder);

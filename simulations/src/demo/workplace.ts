@@ -25,14 +25,13 @@ export interface SpamDemoOptions {
 }
 
 /** What a demo works with: the mail, the model with its graphs compiled, and a folder that goes when it ends. */
-export interface DemoWorkplace {
+export interface DemoWorkplace<Name extends string> {
   readonly workFolder: string;
   /** Converted weights and compiled graphs. */
   readonly cacheFolder: string;
   readonly baseModel: BaseModel;
   readonly mailboxes: readonly Mailbox[];
-  /** Of the run specs asked for, in their order. */
-  readonly specs: readonly RunSpec[];
+  readonly specs: Readonly<Record<Name, RunSpec>>;
   readonly progress: DemoProgress;
   readonly signal: AbortSignal;
   /**
@@ -45,10 +44,10 @@ export interface DemoWorkplace {
 }
 
 /** Everything temporary is removed, every process ended, whatever happens. */
-export async function inWorkplace<T>(
+export async function inWorkplace<T, Name extends string>(
   options: SpamDemoOptions,
-  inputs: (modelHash: BaseModelHash) => readonly RunSpecInput[],
-  work: (place: DemoWorkplace) => Promise<T>,
+  inputs: (modelHash: BaseModelHash) => Readonly<Record<Name, RunSpecInput>>,
+  work: (place: DemoWorkplace<Name>) => Promise<T>,
 ): Promise<T> {
   const { launcher, seed, signal, progress = createProgress() } = options;
   const processes = new ProcessGroup();
@@ -97,16 +96,18 @@ export async function inWorkplace<T>(
 }
 
 /** The model as every process finds it in the cache folder: weights converted, graphs compiled. */
-async function prepareModel(
+async function prepareModel<Name extends string>(
   cacheFolder: string,
-  inputs: (modelHash: BaseModelHash) => readonly RunSpecInput[],
-): Promise<{ readonly baseModel: BaseModel; readonly specs: readonly RunSpec[] }> {
+  inputs: (modelHash: BaseModelHash) => Readonly<Record<Name, RunSpecInput>>,
+): Promise<{ readonly baseModel: BaseModel; readonly specs: Readonly<Record<Name, RunSpec>> }> {
   const baseModel = await loadBaseModel(miniLmFolder(), { cacheFolder });
   const { manifest } = baseModel;
-  const specs = inputs(manifest.hash).map((input) => compileRunSpec(input, { manifest }));
-  for (const spec of specs) {
+  const specs: Partial<Record<Name, RunSpec>> = {};
+  for (const [name, input] of Object.entries(inputs(manifest.hash)) as [Name, RunSpecInput][]) {
+    const spec = compileRunSpec(input, { manifest });
     const { editsBase } = findMethod(builtinMethods, spec.method.name).capabilities;
     await compileRun(baseModel, spec, join(cacheFolder, "artifacts"), { editsBase });
+    specs[name] = spec;
   }
-  return { baseModel, specs };
+  return { baseModel, specs: specs as Record<Name, RunSpec> };
 }
