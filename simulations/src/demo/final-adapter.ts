@@ -25,7 +25,9 @@ export async function saveFinalAdapter(
   const exported = await admin.getExport(runId, detail.spec.rounds);
   const { tensors } = readSafetensors(await admin.getBlob(exported.adapter.id));
   await mkdir(folder, { recursive: true });
-  const saved = { spec: detail.spec.adapter, task: detail.spec.task, tensors };
+  // Whatever the variant, what is exported are plain LoRA pairs.
+  const spec = { ...detail.spec.adapter, variant: "lora" as const };
+  const saved = { spec, task: detail.spec.task, tensors };
   await saveAdapterFolder(folder, saved, baseModel.manifest, "sentence-transformers/all-MiniLM-L6-v2");
 }
 
