@@ -1,41 +1,24 @@
-import { FederatedClient, loadBaseModel, openModelWorkbench, type ModelWorkbench } from "@fedlora/client-sdk";
+import { FederatedClient } from "@fedlora/client-sdk";
 import { clientControlName, compileRunSpec, readSafetensors, toFloat32, type RunSpecInput } from "@fedlora/core";
-import { createCoordinator, type Coordinator } from "@fedlora/coordinator";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { model, openTinyFederation, type TinyFederation } from "./tiny-federation.js";
 
-/** A tiny BERT that really trains; the coordinator, gRPC and the SDK are the real ones too. */
-const model = fileURLToPath(new URL("../../testdata/peft/bert/base", import.meta.url));
 const members = ["ada", "brendan"];
 const rate = 0.05;
 
+let federation: TinyFederation;
 let folder: string;
-let coordinator: Coordinator;
-let workbench: ModelWorkbench;
+let coordinator: TinyFederation["coordinator"];
+let workbench: TinyFederation["workbench"];
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "fedlora-options-"));
-  coordinator = await createCoordinator(
-    { listen: "127.0.0.1:0", http: "off", storage: join(folder, "storage"), pollWaitMs: 1000 },
-    { tuning: { settleMs: 0, retryMs: 20, graceMs: 0 } },
-  );
-  const baseModel = await loadBaseModel(model, { cacheFolder: join(folder, "cache") });
-  await coordinator.service.admin.registerModel(baseModel.manifest);
-  workbench = openModelWorkbench({
-    baseModel,
-    cacheFolder: join(folder, "cache"),
-    engine: { engine: "onnxruntime-cpu", threads: 1 },
-  });
+  federation = await openTinyFederation("options");
+  ({ folder, coordinator, workbench } = federation);
 });
 
-afterAll(async () => {
-  await workbench.close();
-  await coordinator.close();
-  await rm(folder, { recursive: true, force: true });
-});
+afterAll(() => federation.close());
 
 async function federate(name: string, changes: Partial<RunSpecInput>) {
   const { admin } = coordinator.service;
