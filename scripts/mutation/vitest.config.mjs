@@ -12,6 +12,7 @@ export default defineConfig({
     root: process.cwd(),
     include: (target?.tests ?? []).map((folder) => `${folder}/**/*.test.ts`),
     exclude: ["**/node_modules/**", ...slowTests],
+    setupFiles: ["tests/property-seed.ts"],
     testTimeout: 60_000,
   },
 });
