@@ -24,7 +24,9 @@ export type { RunScenarioOptions, ScenarioProgress, ScenarioResult } from "./run
 export { simulateScenario } from "./run/simulate-scenario.js";
 export type { SimulateOptions } from "./run/simulate-scenario.js";
 export { summarize } from "./report/summary.js";
-export type { ScenarioSummary, Spread, VariantSummary } from "./report/summary.js";
+export type { JudgedClaim } from "./report/claims.js";
+export type { Spread } from "./report/spread.js";
+export type { ScenarioSummary, VariantSummary } from "./report/summary.js";
 export { textReport } from "./report/text-report.js";
 export { parseScenario, scenarioJsonSchema } from "./scenario/parse-scenario.js";
 export type { Scenario } from "./scenario/scenario-schema.js";

@@ -12,6 +12,7 @@ interface SimulateFlags {
   readonly workers: number;
   readonly out?: string;
   readonly cache: string;
+  readonly strictClaims?: boolean;
 }
 
 /** `fedlora simulate`: a scenario's run on virtual clients and virtual time. */
@@ -40,6 +41,7 @@ function scenarioCommand(name: string, description: string): Command {
       wholeNumber("--workers", 0, 256),
       availableParallelism(),
     )
+    .option("--strict-claims", "exit with 1 where a claim of the scenario is not kept")
     .option("-o, --out <folder>", "where the results are written (default: .fedlora/simulations/NAME)")
     .option("--cache <folder>", "where models are prepared", ".fedlora/cache");
 }
@@ -72,7 +74,8 @@ async function act(
   output.note(`written to ${outFolder}`);
   const failed = summary.runs.filter(({ state }) => state === "failed");
   for (const run of failed) output.note(`${run.variant}, seed ${run.seed}: ${run.reason}`);
-  if (failed.length > 0) process.exitCode = 1;
+  const isBroken = summary.claims.some(({ outcome }) => outcome !== "kept");
+  if (failed.length > 0 || (flags.strictClaims === true && isBroken)) process.exitCode = 1;
 }
 
 function parseSeeds(value: string): readonly number[] {

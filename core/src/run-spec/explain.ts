@@ -37,7 +37,7 @@ function explain(issue: z.core.$ZodIssue, input: unknown, document: ExplainedDoc
   const choices = field?.enum ?? names;
   const allowed = [
     issue.code === "custom" ? issue.message : "",
-    choices === undefined ? "" : `allowed are ${choices.map(String).join(", ")}`,
+    choices === undefined ? "" : `allowed are ${choices.map(String).join(", ")}${hintOf(value, choices)}`,
     // The description of a branch that was not named says nothing about the name.
     names === undefined ? (field?.description ?? "") : "",
   ].filter((text) => text !== "");
@@ -45,6 +45,10 @@ function explain(issue: z.core.$ZodIssue, input: unknown, document: ExplainedDoc
   // A field without a description is an element of a list or a record: zod's own words have to do.
   const rule = allowed.length === 0 ? issue.message : allowed.join("; ");
   return { path, message: `${path} ${got}: ${rule}` };
+}
+
+function hintOf(value: unknown, choices: readonly unknown[]): string {
+  return typeof value === "string" ? suggestion(value, choices.map(String)) : "";
 }
 
 function unknownKeys(

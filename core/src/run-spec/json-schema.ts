@@ -48,11 +48,17 @@ export function schemaAt(
   for (const key of path) {
     const objects: JsonSchema[] = [node, ...branchesOf(node)];
     const branch = objects.find((one) => isNamed(one, current));
-    node = (branch ?? objects.find(({ properties }) => properties !== undefined) ?? node).properties?.[String(key)];
+    const owner: JsonSchema = branch ?? objects.find(({ properties }) => properties !== undefined) ?? node;
+    node = owner.properties?.[String(key)] ?? elementOf(owner);
     if (node === undefined) return undefined;
     current = (current as Record<PropertyKey, unknown> | null | undefined)?.[key];
   }
   return branchesOf(node).find((one) => isNamed(one, current)) ?? node;
+}
+
+/** Of a list, or of a record with keys of any name. */
+function elementOf({ items, additionalProperties }: JsonSchema): JsonSchema | undefined {
+  return items ?? (typeof additionalProperties === "object" ? additionalProperties : undefined);
 }
 
 function isNamed(branch: JsonSchema, value: unknown): boolean {

@@ -1,5 +1,5 @@
 import type { RoundRow, RunResult } from "../run/round-row.js";
-import { spreadOf } from "./summary.js";
+import { spreadOf } from "./spread.js";
 
 /** One point of a curve: the mean over the seeds, and how far one standard deviation reaches. */
 export interface CurvePoint {

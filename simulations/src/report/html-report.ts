@@ -1,6 +1,7 @@
 import type { RoundRow } from "../run/round-row.js";
 import type { ScenarioResult } from "../run/run-scenario.js";
 import { chartLegend, lineChart } from "./chart.js";
+import { claimsSection } from "./claims-section.js";
 import { curvesOf, type CurveAxis } from "./curves.js";
 import { escaped, htmlPage, htmlTable, type HtmlColumn } from "./html.js";
 import type { ScenarioSummary, VariantSummary } from "./summary.js";
@@ -74,6 +75,7 @@ export async function htmlReport(
     `<h2>Results</h2>`,
     htmlTable(resultColumns(summary), summary.variants),
     `<p class="note">Test examples are with no client; “own” is measured by the clients on examples that they set aside. Of the last round that was measured.</p>`,
+    claimsSection(summary.claims),
     await charts(result),
     troubles(summary),
     devices(summary),

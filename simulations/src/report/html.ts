@@ -8,12 +8,15 @@ export interface HtmlColumn<Row> {
   readonly cell: (row: Row) => string | undefined;
   /** Numbers line up on the right. */
   readonly isNumber?: boolean;
+  /** Sentences break into lines. */
+  readonly isText?: boolean;
 }
 
 /** A table that scrolls by itself where the page is narrow; a column that says nothing of any row is left out. */
 export function htmlTable<Row>(columns: readonly HtmlColumn<Row>[], rows: readonly Row[]): string {
   const used = columns.filter(({ cell }) => rows.some((row) => cell(row) !== undefined));
-  const mark = ({ isNumber }: HtmlColumn<Row>): string => (isNumber === true ? ' class="number"' : "");
+  const mark = ({ isNumber, isText }: HtmlColumn<Row>): string =>
+    isNumber === true ? ' class="number"' : isText === true ? ' class="text"' : "";
   const head = used.map((column) => `<th${mark(column)}>${escaped(column.title)}</th>`).join("");
   const body = rows.map((row) => {
     const cells = used.map((column) => `<td${mark(column)}>${escaped(column.cell(row) ?? "–")}</td>`);
@@ -50,6 +53,7 @@ table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabu
 th, td { padding: 0.3rem 0.9rem 0.3rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid #e4e4e4; white-space: nowrap; }
 th { font-weight: 600; border-bottom: 2px solid #1c1c1c; }
 .number { text-align: right; }
+.text { white-space: normal; min-width: 14rem; }
 pre { margin: 0; padding: 0.9rem; overflow-x: auto; background: #f6f6f6; font: 0.82rem/1.45 ui-monospace, monospace; }
 @media (max-width: 30rem) { body { padding: 1rem; font-size: 15px; } th, td { padding-right: 0.6rem; } }
 @page { size: landscape; margin: 12mm; }

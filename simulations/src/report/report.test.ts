@@ -1,50 +1,13 @@
 import { expect, test } from "vitest";
-import type { RoundRow, RunResult } from "../run/round-row.js";
 import type { ScenarioResult } from "../run/run-scenario.js";
 import { parseScenario } from "../scenario/parse-scenario.js";
 import { curvesOf } from "./curves.js";
 import { htmlReport } from "./html-report.js";
-import { spreadOf, summarize } from "./summary.js";
+import { spreadOf } from "./spread.js";
+import { summarize } from "./summary.js";
+import { testRun } from "./testing/test-run.js";
 import { shown, textReport } from "./text-report.js";
 
-const row = (round: number, accuracy: number, changes: Partial<RoundRow> = {}): RoundRow => ({
-  variant: "a",
-  seed: 0,
-  round,
-  endMs: 1000 * round,
-  durationMs: 1000,
-  planned: 4,
-  accepted: 4,
-  refused: 0,
-  declined: 0,
-  dropouts: 0,
-  trainLoss: 0.5,
-  test: { count: 10, loss: 1 - accuracy, accuracy, f1: accuracy },
-  evaluation: undefined,
-  bytesUp: 1e6,
-  bytesDown: 2e6,
-  waitingMs: 500,
-  epsilon: 0.5 * round,
-  methodMetrics: { bias: 0.1 },
-  adapter: "ab".repeat(32),
-  ...changes,
-});
-const run = (variant: string, seed: number, accuracies: number[]): RunResult => ({
-  variant,
-  seed,
-  method: "fedavg",
-  state: "completed",
-  reason: "",
-  rounds: accuracies.map((accuracy, index) => row(index + 1, accuracy, { variant, seed })),
-  finalHash: "ab".repeat(32),
-  virtualMs: 5000,
-  refusals: variant === "<b>" ? { "update-not-finite": 3 } : {},
-  declines: {},
-  trainings: 8,
-  privacy: { mode: "client", epsilon: 1, delta: 1e-5, noiseMultiplier: 1 },
-  classes: { device: 4 },
-  wallMs: 1234,
-});
 const text = `
 name: report
 data: { kind: synthetic }
@@ -58,7 +21,7 @@ const result: ScenarioResult = {
   model: { name: "m", hash: "cd" },
   engine: { name: "e", fingerprint: "f" },
   workers: 2,
-  runs: [run("a", 0, [0.5, 0.8]), run("a", 1, [0.6, 0.9]), run("<b>", 0, [0.4, 0.7])],
+  runs: [testRun("a", 0, [0.5, 0.8]), testRun("a", 1, [0.6, 0.9]), testRun("<b>", 0, [0.4, 0.7])],
 };
 
 test("means and standard deviations are over the seeds", () => {

@@ -1,7 +1,9 @@
 import { formatTable } from "@fedlora/core";
-import type { ScenarioSummary, Spread } from "./summary.js";
+import { claimsText } from "./claims.js";
+import type { Spread } from "./spread.js";
+import type { ScenarioSummary } from "./summary.js";
 
-/** The summary as a table for a terminal. */
+/** The summary as a table for a terminal, and below it what became of the claims. */
 export function textReport(summary: ScenarioSummary): string {
   const columns: [string, (row: ScenarioSummary["variants"][number]) => string | undefined][] = [
     ["variant", ({ variant }) => variant],
@@ -28,11 +30,13 @@ export function textReport(summary: ScenarioSummary): string {
   const align = used.map((_, column) => (column < 2 ? ("left" as const) : ("right" as const)));
   const seeds = new Set(summary.runs.map(({ seed }) => seed)).size;
   const what = seeds === 1 ? "one seed" : `${seeds} seeds: mean ± standard deviation`;
-  return `${summary.scenario.name} (${what})\n${formatTable(
+  const table = formatTable(
     used.map(([title]) => title),
     rows,
     { align, rule: true },
-  )}`;
+  );
+  const claims = claimsText(summary.claims);
+  return `${summary.scenario.name} (${what})\n${table}${claims === undefined ? "" : `\n\n${claims}`}`;
 }
 
 /** `0.9312 ± 0.0041`; without the deviation where there is one value, or where it would be shown as zero. */

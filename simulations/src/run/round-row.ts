@@ -1,4 +1,5 @@
 import type { EvaluationMetrics } from "@fedlora/core";
+import type { PerClient } from "./per-client.js";
 
 /** One committed round of one run: a line of rounds.jsonl. Times are virtual milliseconds. */
 export interface RoundRow {
@@ -18,6 +19,8 @@ export interface RoundRow {
   readonly test: EvaluationMetrics | undefined;
   /** Of the clients' own models, on examples that they set aside. */
   readonly evaluation: Readonly<Record<string, unknown>> | undefined;
+  /** The same examples client by client. */
+  readonly perClient: PerClient | undefined;
   readonly bytesUp: number;
   readonly bytesDown: number;
   /** Mean over the contributors of the time from their delivery to the last one's. */

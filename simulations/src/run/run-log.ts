@@ -1,6 +1,7 @@
 import type { ClientEvent } from "@fedlora/client-sdk";
 import type { RoundSummary } from "@fedlora/coordinator";
-import type { EvaluationMetrics } from "@fedlora/core";
+import type { EvaluationCounts, EvaluationMetrics } from "@fedlora/core";
+import { perClient } from "./per-client.js";
 import type { RoundRow } from "./round-row.js";
 
 /** Gathers what happens in a run into rows and counts. */
@@ -17,6 +18,9 @@ export class RunLog {
   readonly #participants = new Set<number>();
   /** Times of delivery of the updates of each open round. */
   readonly #delivered = new Map<number, number[]>();
+  /** What clients measured on their own examples: finished but not delivered, and delivered, by round. */
+  readonly #measured = new Map<number, EvaluationCounts>();
+  readonly #evaluations = new Map<number, EvaluationCounts[]>();
   readonly #summaries = new Map<number, RoundSummary>();
   readonly #tests = new Map<number, EvaluationMetrics>();
 
@@ -30,12 +34,17 @@ export class RunLog {
   clientEvent(client: number, event: ClientEvent): void {
     if (event.type === "plan" && event.plan.kind === "train") this.#count(client);
     if (event.type === "declined") increment(this.declines, event.code);
-    if (event.type !== "accepted" || event.receipt.blobId === "") return;
+    if (event.type === "evaluated") this.#measured.set(client, event.counts);
+    if (event.type !== "accepted") return;
+    const { round, blobId } = event.receipt;
+    if (blobId === "") {
+      const counts = this.#measured.get(client);
+      if (counts !== undefined) append(this.#evaluations, round, counts);
+      this.#measured.delete(client);
+      return;
+    }
     this.trainings += 1;
-    const { round } = event.receipt;
-    const times = this.#delivered.get(round);
-    if (times === undefined) this.#delivered.set(round, [this.#now()]);
-    else times.push(this.#now());
+    append(this.#delivered, round, this.#now());
   }
 
   refused(code: string): void {
@@ -74,6 +83,7 @@ export class RunLog {
       trainLoss,
       test: this.#tests.get(round),
       evaluation: evaluation && { ...evaluation },
+      perClient: evaluation && perClient(this.#evaluations.get(round) ?? []),
       bytesUp,
       bytesDown,
       waitingMs: times.length === 0 ? undefined : times.reduce((sum, at) => sum + last - at, 0) / times.length,
@@ -82,6 +92,7 @@ export class RunLog {
       adapter: summary.adapterBlobId,
     };
     this.#tests.delete(round);
+    this.#evaluations.delete(round);
     this.rows.push(row);
     return row;
   }
@@ -91,6 +102,12 @@ export class RunLog {
     this.#participants.add(client);
     increment(this.classes, this.#classOf(client));
   }
+}
+
+function append<T>(lists: Map<number, T[]>, key: number, value: T): void {
+  const list = lists.get(key);
+  if (list === undefined) lists.set(key, [value]);
+  else list.push(value);
 }
 
 function increment(counts: Record<string, number>, key: string): void {

@@ -228,7 +228,8 @@ type PrivacyReport = Awaited<ReturnType<SimulatedCoordinator["service"]["admin"]
 function withEpsilons(rows: readonly RoundRow[], report: PrivacyReport): readonly RoundRow[] {
   if (report.mode === "none") return rows;
   const spent = new Map(report.rounds.map(({ round, epsilon }) => [round, epsilon]));
-  return rows.map((row) => ({ ...row, epsilon: spent.get(row.round) }));
+  // What a client tells of itself in a private run is mostly noise: only sums over clients say something.
+  return rows.map((row) => ({ ...row, epsilon: spent.get(row.round), perClient: undefined }));
 }
 
 function toRunPrivacy(report: PrivacyReport): RunPrivacy | undefined {

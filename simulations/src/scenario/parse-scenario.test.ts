@@ -46,12 +46,47 @@ test.each<[string, string, RegExp]>([
   ["data: { kind: synthetic }", "", /data is missing: What is learnt from/],
   ["model: { kind: linear }", "model: { kind: linear, path: x }", /model\.path is not a field/],
   ["run:", "devices: { dropout: { prob: 2 } }\nrun:", /devices\.dropout\.prob got 2: .*0 to 1/],
-  ["run:", "misbehaviour: [{ kind: sign-flop, share: 0.1 }]\nrun:", /misbehaviour\.0\.kind got "sign-flop"/],
+  ["run:", "misbehaviour: [{ kind: sign-flop, share: 0.1 }]\nrun:", /misbehaviour\.0\.kind got "sign-flop": allowed are lost, .*; did you mean "sign-flip"\?/],
   ["name: first", "name: first\nname: second", /not YAML: .*unique/],
 ])("%s as %s is refused with what is allowed", (from, to, message) => {
   const error = refusal(() => parseScenario(text.replace(from, to)));
   expect(error.code).toBe("scenario-invalid");
   expect(error.message).toMatch(message);
+});
+
+const claimed = (claim: string) => text.replace("variants:", `claims: [{ says: S, ${claim} }]\nvariants:`);
+
+test("claims name variants and metrics that there are", () => {
+  const spaced = claimed("metric: bytesUp, of: frozen, atMost: all of it, factor: 0.5").replace(
+    "fedavg:",
+    "all of it:",
+  );
+  expect(parseScenario(spaced).claims).toMatchObject([{ of: "frozen", atMost: "all of it", factor: 0.5 }]);
+});
+
+test.each<[string, RegExp]>([
+  [
+    "metric: acuracy, of: frozen, atLeast: 0.5",
+    /claims\.0\.metric got "acuracy": allowed are .*; did you mean "accuracy"\?/,
+  ],
+  ["metric: loss, of: frozn, atMost: fedavg", /claims\.0\.of: there is no variant "frozn"; did you mean "frozen"\?/],
+  [
+    "metric: loss, of: frozen, atMost: xyzzyx",
+    /claims\.0\.atMost: there is no variant "xyzzyx"; there are fedavg, frozen/,
+  ],
+  ["metric: loss, of: frozen, atMost: frozen", /claims\.0\.of: "frozen" is compared with itself/],
+  ["metric: loss, of: frozen", /claims\.0 .*give either atLeast or atMost/],
+  ["metric: loss, of: frozen, atMost: 1, atLeast: 0", /give either atLeast or atMost/],
+  ["metric: loss, of: frozen, atMost: 1, margin: 1", /leave them out beside a number/],
+  ["metric: loss, of: frozen, atMost: 1, until: { loss: 1 }", /claims\.0\.until .*until is for rounds, virtualSeconds/],
+  [
+    "metric: rounds, of: frozen, atMost: 1, until: { loss: 1, accuracy: 1 }",
+    /claims\.0\.until .*name one of its fields/,
+  ],
+  ["metric: rounds, of: frozen, atMost: 1, until: { acuracy: 1 }", /acuracy is not a field; did you mean "accuracy"\?/],
+  ["metric: rounds, of: frozen, atmost: 1", /atmost is not a field; did you mean "atMost"\?/],
+])("a claim with %s is refused", (claim, message) => {
+  expect(refusal(() => parseScenario(claimed(claim))).message).toMatch(message);
 });
 
 test("the JSON Schema describes every field", () => {

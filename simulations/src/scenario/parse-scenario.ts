@@ -1,6 +1,8 @@
 import { FedLoraError, explainIssues, parseSpecText, type JsonSchema } from "@fedlora/core";
 import { z } from "zod";
+import { assertClaims } from "./check-claims.js";
 import { scenarioSchema, type Scenario } from "./scenario-schema.js";
+import { variantNames } from "./variant-spec.js";
 
 const maxProblems = 10;
 let schema: JsonSchema | undefined;
@@ -19,7 +21,10 @@ export function scenarioJsonSchema(): JsonSchema {
 export function parseScenario(text: string): Scenario {
   const input = parseSpecText(text, "the scenario", "scenario-invalid");
   const parsed = scenarioSchema.safeParse(input);
-  if (parsed.success) return parsed.data;
+  if (parsed.success) {
+    assertClaims(parsed.data.claims, variantNames(parsed.data));
+    return parsed.data;
+  }
   const problems = explainIssues(parsed.error.issues, input, { name: "the scenario", schema: scenarioJsonSchema() });
   const shown = problems.slice(0, maxProblems).map(({ message }) => message);
   if (problems.length > maxProblems) shown.push(`and ${problems.length - maxProblems} more`);

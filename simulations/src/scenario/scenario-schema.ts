@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { claimsSchema } from "./claim-schema.js";
 import { dataSchema } from "./data-schema.js";
 import { devicesSchema } from "./device-schema.js";
 import { misbehaviourSchema } from "./fault-schema.js";
@@ -66,6 +67,7 @@ export const scenarioSchema = z.strictObject({
     .describe(
       "What `fedlora compare` runs side by side: by name, what of the run spec is different; default: the run as it is.",
     ),
+  claims: claimsSchema,
 });
 
 export type Scenario = z.output<typeof scenarioSchema>;
