@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { loadData } from "../data/load-data.js";
 import type { DataInfo } from "../data/simulation-data.js";
 import type { Scenario } from "../scenario/scenario-schema.js";
+import { variantScenario } from "../scenario/variant-scenario.js";
 import { variantSpec } from "../scenario/variant-spec.js";
 import { openModel } from "./open-model.js";
 import type { RoundRow, RunResult } from "./round-row.js";
@@ -57,7 +58,12 @@ export async function runScenario(options: RunScenarioOptions): Promise<Scenario
   let file: FileHandle | undefined;
   try {
     const planned = variants.flatMap((variant) =>
-      seeds.map((seed) => ({ variant, seed, spec: variantSpec(scenario, variant, seed, manifest, data.labels) })),
+      seeds.map((seed) => ({
+        variant,
+        seed,
+        scenario: variantScenario(scenario, variant),
+        spec: variantSpec(scenario, variant, seed, manifest, data.labels),
+      })),
     );
     await mkdir(outFolder, { recursive: true });
     await rm(join(outFolder, "rounds.jsonl"), { force: true });
@@ -65,7 +71,7 @@ export async function runScenario(options: RunScenarioOptions): Promise<Scenario
     const runs: RunResult[] = [];
     for (const each of planned) {
       const onRound = (row: RoundRow): void => progress.round(row, each.spec.rounds, room.busyMs);
-      const run = await simulateRun({ scenario, folder, ...each, manifest, data, room, signal, onRound });
+      const run = await simulateRun({ folder, ...each, manifest, data, room, signal, onRound });
       for (const row of run.rounds) await rows.write(`${JSON.stringify(row)}\n`);
       runs.push(run);
     }

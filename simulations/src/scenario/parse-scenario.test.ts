@@ -1,7 +1,9 @@
 import { FedLoraError } from "@fedlora/core";
 import { describe, expect, test } from "vitest";
 import { linearManifest } from "../linear/linear-model.js";
-import { parseScenario, scenarioJsonSchema } from "./parse-scenario.js";
+import { scenarioJsonSchema } from "./explain-scenario.js";
+import { parseScenario } from "./parse-scenario.js";
+import { variantScenario } from "./variant-scenario.js";
 import { merged, variantNames, variantSpec } from "./variant-spec.js";
 
 const text = `
@@ -139,6 +141,32 @@ describe("a variant's run spec", () => {
     expect(refusal(() => variantSpec(parseScenario(text), "other", 0, manifest, labels)).message).toMatch(
       /no variant "other"; there are fedavg, frozen/,
     );
+  });
+});
+
+describe("a variant's federation", () => {
+  const written = (variant: string): string => text.replace("fedavg: {}", `fedavg: ${variant}`);
+
+  test("is the scenario's but for what the variant changes, and no part of its run spec", () => {
+    const scenario = parseScenario(
+      written("{ partition: { clients: 50 }, misbehaviour: [{ kind: sign-flip, share: 0.2 }], rounds: 7 }"),
+    );
+    const own = variantScenario(scenario, "fedavg");
+    expect(own.partition).toEqual({ kind: "iid", clients: 50 });
+    expect(own.misbehaviour).toHaveLength(1);
+    expect(own.devices).toEqual(scenario.devices);
+    expect(variantSpec(scenario, "fedavg", 0, manifest, labels).rounds).toBe(7);
+    expect(variantScenario(scenario, "frozen")).toBe(scenario);
+  });
+
+  test.each<[string, RegExp]>([
+    ["{ partition: { clints: 50 } }", /^variants\.fedavg\.partition\.clints is not a field; did you mean "clients"\?/],
+    ["{ partition: { clients: 0 } }", /^variants\.fedavg\.partition\.clients got 0: /],
+    ["{ partition: { kind: dirichlet, clients: 5 } }", /^variants\.fedavg\.partition\.alpha is missing/],
+  ])("%s is refused by its place", (variant, message) => {
+    const error = refusal(() => parseScenario(written(variant)));
+    expect(error.code).toBe("scenario-invalid");
+    expect(error.message).toMatch(message);
   });
 });
 

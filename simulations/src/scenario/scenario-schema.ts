@@ -33,6 +33,9 @@ const modelSchema = z
 
 const specPart = z.record(z.string(), z.unknown());
 
+/** Parts of the federation that a variant may change, beside the run spec. */
+export const federationParts = ["partition", "devices", "misbehaviour"] as const;
+
 /** A scenario as a person writes it: what is learnt, by whom, on what machines, by which methods. */
 export const scenarioSchema = z.strictObject({
   name: z
@@ -65,7 +68,7 @@ export const scenarioSchema = z.strictObject({
     .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}$/), specPart)
     .default({})
     .describe(
-      "What `fedlora compare` runs side by side: by name, what of the run spec is different; default: the run as it is.",
+      "What `fedlora compare` runs side by side: by name, what of the run spec is different, and of partition, devices and misbehaviour; default: the run as it is.",
     ),
   claims: claimsSchema,
 });

@@ -1,5 +1,5 @@
 import { FedLoraError, compileRunSpec, type ModelManifest, type RunSpec } from "@fedlora/core";
-import type { Scenario } from "./scenario-schema.js";
+import { federationParts, type Scenario } from "./scenario-schema.js";
 
 type Part = Readonly<Record<string, unknown>>;
 
@@ -10,6 +10,14 @@ export const plainVariant = "run";
 export function variantNames({ variants }: Scenario): readonly string[] {
   const names = Object.keys(variants);
   return names.length === 0 ? [plainVariant] : names;
+}
+
+/** What a variant says; throws `scenario-invalid` where there is none of this name. */
+export function changesOf(scenario: Scenario, variant: string): Part {
+  const changes = variant === plainVariant ? {} : scenario.variants[variant];
+  if (changes !== undefined) return changes;
+  const known = Object.keys(scenario.variants).join(", ") || "none";
+  throw new FedLoraError("scenario-invalid", `there is no variant "${variant}"; there are ${known}`);
 }
 
 /**
@@ -25,11 +33,10 @@ export function variantSpec(
   manifest: ModelManifest,
   labels: readonly string[] | undefined,
 ): RunSpec {
-  const changes = variant === plainVariant ? {} : scenario.variants[variant];
-  if (changes === undefined) {
-    const known = Object.keys(scenario.variants).join(", ") || "none";
-    throw new FedLoraError("scenario-invalid", `there is no variant "${variant}"; there are ${known}`);
-  }
+  const parts: readonly string[] = federationParts;
+  const changes = Object.fromEntries(
+    Object.entries(changesOf(scenario, variant)).filter(([field]) => !parts.includes(field)),
+  );
   for (const field of ["name", "model"]) {
     for (const [where, part] of [["run", scenario.run] as const, [`variants.${variant}`, changes] as const]) {
       if (!Object.hasOwn(part, field)) continue;
