@@ -11,11 +11,10 @@ import {
   type RunSpecInput,
   type TensorSpec,
 } from "@fedlora/core";
-import { createCoordinator, type Coordinator } from "@fedlora/coordinator";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { openTestCoordinator, type TestCoordinator } from "./test-coordinator.js";
 
 /** Nobody loads it: the clients bring a trainer. */
 const manifest: ModelManifest = {
@@ -32,22 +31,12 @@ const manifest: ModelManifest = {
 const members = ["ada", "brendan", "chen"];
 const rounds = 15;
 
-let folder: string;
-let coordinator: Coordinator;
-
+let opened: TestCoordinator;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "fedlora-codecs-"));
-  coordinator = await createCoordinator(
-    { listen: "127.0.0.1:0", http: "off", storage: join(folder, "storage"), pollWaitMs: 1000 },
-    { tuning: { settleMs: 0, retryMs: 20, graceMs: 0 } },
-  );
-  await coordinator.service.admin.registerModel(manifest);
+  opened = await openTestCoordinator("codecs");
+  await opened.coordinator.service.admin.registerModel(manifest);
 });
-
-afterAll(async () => {
-  await coordinator.close();
-  await rm(folder, { recursive: true, force: true });
-});
+afterAll(() => opened.close());
 
 /** Where client k wants value i of a tensor to go. */
 const targetOf = (client: number, { name }: { readonly name: string }, i: number): number =>
@@ -95,6 +84,7 @@ interface Outcome {
 
 /** A run over gRPC with the SDK's clients: what it started from, the last global adapter and the bytes that came up. */
 async function federate(name: string, changes: Partial<RunSpecInput>): Promise<Outcome> {
+  const { folder, coordinator } = opened;
   const { admin } = coordinator.service;
   const input: RunSpecInput = {
     name,

@@ -1,102 +1,47 @@
-import {
-  AdminClient,
-  FederatedClient,
-  loadAdapterFolder,
-  loadBaseModel,
-  openModelWorkbench,
-  type AdaptedModel,
-  type ModelWorkbench,
-  type SavedAdapter,
-} from "@fedlora/client-sdk";
-import { createCoordinator, type Coordinator } from "@fedlora/coordinator";
-import { compileRunSpec, readSafetensors, type BlobId, type RunId, type RunSpec } from "@fedlora/core";
+import { AdminClient, loadAdapterFolder, type AdaptedModel, type SavedAdapter } from "@fedlora/client-sdk";
+import { readSafetensors, type BlobId, type RunId, type RunSpec } from "@fedlora/core";
 import { spawnSync } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test, type TestContext } from "vitest";
 import { fedlora } from "./processes.js";
+import { model, openTinyWorkbench, TinyFederation } from "./tiny-federation.js";
 
 /** Runs of a tiny BERT that really trains, exported by the command and loaded again, by us and by PEFT. */
-const model = fileURLToPath(new URL("../../testdata/peft/bert/base", import.meta.url));
 const otherModel = fileURLToPath(new URL("../../testdata/peft/llama/base", import.meta.url));
 const members = ["ada", "brendan", "chen"];
-const words = ["free money offer now", "the kernel build fails here", "win a prize today", "see you at lunch"];
 const texts = ["free money now", "the build fails", "a prize", "lunch with the kernel team today"];
 
 const python = process.env["FEDLORA_PYTHON"] ?? "python3";
 const hasPeft = spawnSync(python, ["-c", "import torch, transformers, peft"]).status === 0;
 const check = fileURLToPath(new URL("../interop/peft_check.py", import.meta.url));
 
+let federation: TinyFederation;
 let folder: string;
-let coordinator: Coordinator;
-let workbench: ModelWorkbench;
+let coordinator: TinyFederation["coordinator"];
+let workbench: TinyFederation["workbench"];
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "fedlora-export-"));
-  coordinator = await createCoordinator(
-    { listen: "127.0.0.1:0", http: "off", storage: join(folder, "storage"), pollWaitMs: 1000 },
-    { tuning: { settleMs: 0, retryMs: 20, graceMs: 0 } },
-  );
-  workbench = await openWorkbench(model);
-  await coordinator.service.admin.registerModel(workbench.baseModel.manifest);
+  federation = await TinyFederation.open("export");
+  ({ folder, coordinator, workbench } = federation);
 });
-afterAll(async () => {
-  await workbench.close();
-  await coordinator.close();
-  await rm(folder, { recursive: true, force: true });
-});
-
-async function openWorkbench(baseFolder: string): Promise<ModelWorkbench> {
-  const cacheFolder = await mkdtemp(join(folder, "cache-"));
-  const baseModel = await loadBaseModel(baseFolder, { cacheFolder });
-  return openModelWorkbench({ baseModel, cacheFolder, engine: { engine: "onnxruntime-cpu", threads: 1 } });
-}
+afterAll(() => federation.close());
 
 /** Trains a run of two rounds to its end; its clients share an engine. */
 async function train(method: string, adapter: Partial<RunSpec["adapter"]> = {}): Promise<RunId> {
-  const spec = compileRunSpec({
+  const spec = federation.spec({
     name: method,
-    model: { hash: workbench.baseModel.manifest.hash },
-    task: { kind: "sequence-classification", labels: ["ham", "spam"], maxTokens: 16 },
     adapter: { rank: 2, alpha: 3, targetModules: ["query", "intermediate.dense"], ...adapter },
     method: { name: method },
     rounds: 2,
     cohort: { size: 3, quorum: 3 },
     training: { localSteps: 5, batchSize: 4, optimizer: { learningRate: 0.05 } },
   });
-  const { summary } = await coordinator.service.admin.createRun(method, spec);
-  const { trainer } = workbench;
-  await Promise.all(
-    members.map(async (name, index) => {
-      const examples = Array.from({ length: 12 }, (_, row) => ({
-        text: `${words[(row + index) % 4]!} ${row}`,
-        label: (row * index) % 2 === 0 ? "spam" : "ham",
-      }));
-      const client = new FederatedClient({
-        coordinator: coordinator.address,
-        name,
-        baseModel: model,
-        stateFolder: join(folder, "states", summary.runId, name),
-        data: { name, train: () => examples, evaluation: () => examples.slice(0, 4) },
-        trainer: {
-          train: trainer.train.bind(trainer),
-          evaluate: trainer.evaluate.bind(trainer),
-          ...(trainer.heldBaseDeltas && { heldBaseDeltas: trainer.heldBaseDeltas.bind(trainer) }),
-          close: () => Promise.resolve(),
-        },
-        baseModelHash: workbench.baseModel.manifest.hash,
-        runId: summary.runId,
-        retry: { baseDelayMs: 20, maxDelayMs: 200 },
-      });
-      for await (const event of client.run()) expect(event.type).not.toBe("declined");
-      await client.close();
-    }),
-  );
-  const detail = await coordinator.service.admin.getRun(summary.runId);
+  const { runId, detail, failures } = await federation.train(spec, members);
+  expect(failures).toEqual([]);
   expect(detail.summary).toMatchObject({ state: "completed", round: 2 });
-  return summary.runId;
+  return runId;
 }
 
 /** The run's last round as clients know it: the adapter as the method holds it, on the chain of base deltas. */
@@ -210,7 +155,7 @@ describe("a run that changed its base weights (fedex-lora)", () => {
 
     expect((await readdir(out)).sort()).toEqual(["config.json", "model.safetensors", "tokenizer.json"]);
     expect(result["bytes"]).toBeGreaterThan(10_000);
-    const merged = await openWorkbench(out);
+    const merged = await openTinyWorkbench(out, join(folder, "merged-cache"));
     const heads = headsOf(await load((await exported(runId, "stacked")).out));
     expectClose(await logsOf(merged.adapt(heads)), expected);
     await merged.close();
@@ -269,7 +214,7 @@ describe("a latent run (fed-sb)", () => {
 
     const config = JSON.parse(await readFile(join(out, "config.json"), "utf8")) as Record<string, unknown>;
     expect(config).toMatchObject({ id2label: { 0: "ham", 1: "spam" } });
-    const merged = await openWorkbench(out);
+    const merged = await openTinyWorkbench(out, join(folder, "merged-cache"));
     const heads = headsOf(await load((await exported(runId, "peft")).out));
     expectClose(await logsOf(merged.adapt(heads)), expected);
     await merged.close();

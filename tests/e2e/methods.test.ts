@@ -1,11 +1,5 @@
-import {
-  AdminClient,
-  FederatedClient,
-  loadBaseModel,
-  openModelWorkbench,
-  type ModelWorkbench,
-} from "@fedlora/client-sdk";
 import { builtinMethods, type MethodDefinition } from "@fedlora/aggregators";
+import { AdminClient, FederatedClient } from "@fedlora/client-sdk";
 import {
   compileRunSpec,
   elementCount,
@@ -14,55 +8,24 @@ import {
   resolveAdapter,
   toStateDict,
   writeSafetensors,
-  type ModelManifest,
   type RunSpecInput,
   type Tensor,
 } from "@fedlora/core";
-import { createCoordinator, type Coordinator } from "@fedlora/coordinator";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { model, TinyFederation } from "./tiny-federation.js";
 
-/** A tiny BERT that really trains; the coordinator, gRPC and the SDK are the real ones too. */
-const model = fileURLToPath(new URL("../../testdata/peft/bert/base", import.meta.url));
 const members = ["ada", "brendan", "chen", "dana", "emil", "fay", "gus"];
-const words = ["free money offer now", "the kernel build fails here", "win a prize today", "see you at lunch"];
 
-let folder: string;
-let coordinator: Coordinator;
-let workbench: ModelWorkbench;
-let manifest: ModelManifest;
-
+let federation: TinyFederation;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "fedlora-methods-"));
-  coordinator = await createCoordinator(
-    { listen: "127.0.0.1:0", http: "off", storage: join(folder, "storage"), pollWaitMs: 1000 },
-    { tuning: { settleMs: 0, retryMs: 20, graceMs: 0 } },
-  );
-  const baseModel = await loadBaseModel(model, { cacheFolder: join(folder, "cache") });
-  ({ manifest } = baseModel);
-  await coordinator.service.admin.registerModel(manifest);
-  workbench = openModelWorkbench({
-    baseModel,
-    cacheFolder: join(folder, "cache"),
-    engine: { engine: "onnxruntime-cpu", threads: 1 },
-  });
+  federation = await TinyFederation.open("methods");
 });
-
-afterAll(async () => {
-  await workbench.close();
-  await coordinator.close();
-  await rm(folder, { recursive: true, force: true });
-});
+afterAll(() => federation.close());
 
 function specOf({ name, capabilities }: MethodDefinition, changes: Partial<RunSpecInput>): RunSpecInput {
   const variant = capabilities.variants.includes("lora") ? "lora" : capabilities.variants[0];
-  return {
+  return federation.spec({
     name,
-    model: { hash: manifest.hash },
-    task: { kind: "sequence-classification", labels: ["ham", "spam"], maxTokens: 16 },
     adapter: { rank: 2, targetModules: ["query", "value"], variant: variant as "lora" },
     method: { name },
     rounds: 3,
@@ -70,52 +33,10 @@ function specOf({ name, capabilities }: MethodDefinition, changes: Partial<RunSp
     weighting: { kind: capabilities.weightings.includes("by-examples") ? "by-examples" : "uniform" },
     training: { localSteps: 3, batchSize: 4, optimizer: { learningRate: 0.01 } },
     ...changes,
-  };
-}
-
-const quietly = (): void => undefined;
-
-/** Trains a run to its end with clients that share one engine, and returns what the coordinator says of it. */
-async function federate(input: RunSpecInput) {
-  const { admin } = coordinator.service;
-  const { summary } = await admin.createRun(`key-${input.name}`, compileRunSpec(input));
-  const { runId } = summary;
-  const clients = members.slice(0, input.cohort.size).map((name, index) => {
-    const examples = Array.from({ length: 12 }, (_, row) => {
-      return { text: `${words[(row + index) % 4]!} ${row}`, label: (row + index) % 2 === 0 ? "spam" : "ham" };
-    });
-    return new FederatedClient({
-      coordinator: coordinator.address,
-      name,
-      baseModel: model,
-      stateFolder: join(folder, "states", runId, name),
-      data: { name, train: () => examples, evaluation: () => examples.slice(0, 4) },
-      trainer: { ...sharedTrainer(), close: () => Promise.resolve() },
-      baseModelHash: manifest.hash,
-      runId,
-      retry: { baseDelayMs: 20, maxDelayMs: 200 },
-    });
   });
-  const declined: string[] = [];
-  await Promise.all(
-    clients.map(async (client) => {
-      for await (const event of client.run()) {
-        if (event.type === "declined") declined.push(`${event.code}: ${event.reason}`);
-      }
-      await client.close().catch(quietly);
-    }),
-  );
-  return { detail: await admin.getRun(runId), declined, runId };
 }
 
-function sharedTrainer() {
-  const { trainer } = workbench;
-  return {
-    train: trainer.train.bind(trainer),
-    evaluate: trainer.evaluate.bind(trainer),
-    ...(trainer.heldBaseDeltas && { heldBaseDeltas: trainer.heldBaseDeltas.bind(trainer) }),
-  };
-}
+const federate = (input: RunSpecInput) => federation.train(input, members.slice(0, input.cohort.size));
 
 /** What a method needs beside its name. */
 const needs: Readonly<Record<string, Partial<RunSpecInput>>> = {
@@ -128,9 +49,9 @@ describe("every method trains a real model over real gRPC", () => {
   test.each([...builtinMethods.values()].map((definition) => [definition.name, definition] as const))(
     "%s",
     async (name, definition) => {
-      const { detail, declined } = await federate(specOf(definition, needs[name] ?? {}));
+      const { detail, failures } = await federate(specOf(definition, needs[name] ?? {}));
 
-      expect(declined).toEqual([]);
+      expect(failures).toEqual([]);
       expect(detail.summary).toMatchObject({ state: "completed" });
       expect(detail.rounds.map(({ accepted, planned }) => accepted === planned)).toEqual([true, true, true]);
       for (const { evaluation, trainLoss, methodMetrics } of detail.rounds) {
@@ -146,10 +67,10 @@ describe("every method trains a real model over real gRPC", () => {
 test("a client keeps the result of a run that changed the base weights, and can use it", async () => {
   const { runId } = await federate({ ...specOf(builtinMethods.get("fedex-lora")!, {}), name: "kept" });
   const client = new FederatedClient({
-    coordinator: coordinator.address,
+    coordinator: federation.coordinator.address,
     name: "late",
     baseModel: model,
-    stateFolder: join(folder, "states", runId, "late"),
+    stateFolder: federation.stateFolder(runId, "late"),
     data: { name: "late", train: () => [] },
     engine: { engine: "onnxruntime-cpu", threads: 1 },
     runId,
@@ -166,14 +87,14 @@ test("a client keeps the result of a run that changed the base weights, and can 
 });
 
 test("a run starts from a file that was sent before it, taken out of the base weights where it says so", async () => {
-  const admin = new AdminClient({ coordinator: coordinator.address });
+  const admin = new AdminClient({ coordinator: federation.coordinator.address });
   const spec = (hash: string): RunSpecInput => ({
     ...specOf(builtinMethods.get("fedavg")!, {}),
     name: "from-file",
     adapter: { rank: 2, targetModules: ["query"], init: { kind: "file", hash, subtracted: true } },
   });
   const { adapter, task } = compileRunSpec(spec("0".repeat(64)));
-  const start = initialAdapter(resolveAdapter(adapter, manifest, task), 7);
+  const start = initialAdapter(resolveAdapter(adapter, federation.workbench.baseModel.manifest, task), 7);
   const filled = [...start].map(([name, { shape }]): [string, Tensor] => {
     const values = Float32Array.from({ length: elementCount(shape) }, (_, i) => Math.sin(i) / 10);
     return [name, fromFloat32(values, shape)];
@@ -186,9 +107,9 @@ test("a run starts from a file that was sent before it, taken out of the base we
   });
 
   const hash = await admin.putBlob(file);
-  const { detail, declined, runId } = await federate({ ...spec(hash), name: "from-a-file" });
+  const { detail, failures, runId } = await federate({ ...spec(hash), name: "from-a-file" });
 
-  expect(declined).toEqual([]);
+  expect(failures).toEqual([]);
   expect(detail.summary.state).toBe("completed");
   // B0 A0 is in the adapter and out of the base: a plain adapter would be another model.
   await expect(admin.getExport(runId, 0, "peft")).rejects.toMatchObject({ code: "export-refused" });
@@ -231,9 +152,9 @@ const choices: readonly (readonly [string, string, Partial<RunSpecInput>])[] = [
 describe("choices of a run work on a real model over real gRPC", () => {
   test.each(choices)("%s with %s", async (choice, method, changes) => {
     const name = choice.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-");
-    const { detail, declined } = await federate({ ...specOf(builtinMethods.get(method)!, changes), name });
+    const { detail, failures } = await federate({ ...specOf(builtinMethods.get(method)!, changes), name });
 
-    expect(declined).toEqual([]);
+    expect(failures).toEqual([]);
     expect(detail.summary).toMatchObject({ state: "completed", rounds: 3 });
     expect(new Set(detail.rounds.map(({ adapterBlobId }) => adapterBlobId)).size).toBe(3);
     for (const { evaluation } of detail.rounds) expect(Number.isFinite(evaluation?.loss ?? 0)).toBe(true);

@@ -1,83 +1,35 @@
-import {
-  FederatedClient,
-  loadBaseModel,
-  openModelWorkbench,
-  type LocalTrainer,
-  type ModelWorkbench,
-} from "@fedlora/client-sdk";
-import { compileRunSpec, readSafetensors, toFloat32, type RunId, type StateDict } from "@fedlora/core";
-import { createCoordinator, type Coordinator } from "@fedlora/coordinator";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import type { LocalTrainer } from "@fedlora/client-sdk";
+import { readSafetensors, toFloat32, type RunId, type StateDict } from "@fedlora/core";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { someMail, TinyFederation } from "./tiny-federation.js";
 
-/** A tiny BERT that really trains, at speeds that are made up; coordinator, gRPC and SDK are the real ones. */
-const model = fileURLToPath(new URL("../../testdata/peft/bert/base", import.meta.url));
-const words = ["free money offer now", "the kernel build fails here", "win a prize today", "see you at lunch"];
-
-let folder: string;
-let coordinator: Coordinator;
-let workbench: ModelWorkbench;
-
+let federation: TinyFederation;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "fedlora-rank-plans-"));
-  coordinator = await createCoordinator(
-    { listen: "127.0.0.1:0", http: "off", storage: join(folder, "storage"), pollWaitMs: 1000 },
-    { tuning: { settleMs: 0, retryMs: 20, graceMs: 0 } },
-  );
-  const cacheFolder = join(folder, "cache");
-  const baseModel = await loadBaseModel(model, { cacheFolder });
-  await coordinator.service.admin.registerModel(baseModel.manifest);
-  workbench = openModelWorkbench({ baseModel, cacheFolder, engine: { engine: "onnxruntime-cpu", threads: 1 } });
+  federation = await TinyFederation.open("rank-plans");
 });
-
-afterAll(async () => {
-  await workbench.close();
-  await coordinator.close();
-  await rm(folder, { recursive: true, force: true });
-});
+afterAll(() => federation.close());
 
 /** The shared trainer, on a device whose layers take so long in each round; the probe is round 0. */
 function trainerOf(layerMs: (round: number) => number): LocalTrainer {
-  const { trainer } = workbench;
+  const { trainer } = federation;
   const times = (round: number) => {
     return { forwardMs: 10, layerMs: layerMs(round), batchTokens: 64, forwardBytes: undefined, layerBytes: undefined };
   };
   return {
+    ...trainer,
     train: async (request, signal, onProgress) => {
       return { ...(await trainer.train(request, signal, onProgress)), stepTimes: times(request.round) };
     },
-    evaluate: trainer.evaluate.bind(trainer),
     probe: () => Promise.resolve(times(0)),
-    close: () => Promise.resolve(),
   };
-}
-
-async function takePart(name: string, trainer: LocalTrainer): Promise<string[]> {
-  const examples = Array.from({ length: 12 }, (_, row) => {
-    return { text: `${words[row % 4]!} ${row}`, label: row % 2 === 0 ? "spam" : "ham" };
-  });
-  const client = new FederatedClient({
-    coordinator: coordinator.address,
-    name,
-    baseModel: model,
-    stateFolder: join(folder, "states", name),
-    data: { name, train: () => examples, evaluation: () => examples.slice(0, 4) },
-    trainer,
-    baseModelHash: workbench.baseModel.manifest.hash,
-    retry: { baseDelayMs: 20, maxDelayMs: 200 },
-  });
-  const declined: string[] = [];
-  for await (const event of client.run()) if (event.type === "declined") declined.push(event.reason);
-  await client.close();
-  return declined;
 }
 
 async function eventsOf(runId: RunId) {
   const events = [];
-  for await (const event of coordinator.service.admin.watch(runId, 0, new AbortController().signal)) events.push(event);
+  const { admin } = federation.coordinator.service;
+  for await (const event of admin.watch(runId, 0, new AbortController().signal)) events.push(event);
   return events;
 }
 
@@ -92,37 +44,25 @@ function changedLayers(before: StateDict, after: StateDict): number[] {
 }
 
 test("a slow client trains the top layer alone until it is fast, and each depth is compiled once", async () => {
-  const { admin } = coordinator.service;
-  const { summary } = await admin.createRun(
-    "key",
-    compileRunSpec({
-      name: "legend",
-      model: { hash: workbench.baseModel.manifest.hash },
-      task: { kind: "sequence-classification", labels: ["ham", "spam"], maxTokens: 16 },
-      adapter: { rank: 4, targetModules: ["query", "value"] },
-      method: { name: "legend" },
-      // A minute is more than an upload here takes: only what the trainers say decides.
-      rankPlan: { kind: "legend", smoothing: 0, rankStep: 2, maxWaitMs: 60_000 },
-      rounds: 4,
-      cohort: { size: 2, quorum: 2 },
-      training: { localSteps: 2, batchSize: 4, optimizer: { learningRate: 0.01 } },
-    }),
-  );
-  const declined = await Promise.all([
-    takePart(
-      "fast",
-      trainerOf(() => 1),
-    ),
-    takePart(
-      "slow",
-      trainerOf((round) => (round < 2 ? 300_000 : 1)),
-    ),
-  ]);
-  expect(declined).toEqual([[], []]);
+  const spec = federation.spec({
+    name: "legend",
+    adapter: { rank: 4, targetModules: ["query", "value"] },
+    method: { name: "legend" },
+    // A minute is more than an upload here takes: only what the trainers say decides.
+    rankPlan: { kind: "legend", smoothing: 0, rankStep: 2, maxWaitMs: 60_000 },
+    rounds: 4,
+    cohort: { size: 2, quorum: 2 },
+    training: { localSteps: 2, batchSize: 4, optimizer: { learningRate: 0.01 } },
+  });
+  const trainers = [trainerOf(() => 1), trainerOf((round) => (round < 2 ? 300_000 : 1))];
+  const { runId, detail, failures } = await federation.train(spec, ["fast", "slow"], someMail, (index) => {
+    return { trainer: trainers[index]! };
+  });
+  expect(failures).toEqual([]);
 
-  const events = await eventsOf(summary.runId);
+  const events = await eventsOf(runId);
   expect(events.at(-1)?.kind).toBe("run-completed");
-  const { numLayers } = workbench.baseModel.manifest;
+  const { numLayers } = federation.workbench.baseModel.manifest;
   const planned = events.flatMap(({ kind, data }) =>
     kind === "round-started" ? [data["cohort"] as { clientId: string; depth: number }[]] : [],
   );
@@ -141,10 +81,9 @@ test("a slow client trains the top layer alone until it is fast, and each depth 
   expect(slowBytes[3]).toBe(fastBytes[3]);
 
   // What the slow client leaves alone is trained by the other, and reaches the global adapter.
-  const { rounds } = await admin.getRun(summary.runId);
-  const blobs = join(folder, "storage");
+  const blobs = join(federation.folder, "storage");
   const adapters = await Promise.all(
-    rounds.slice(0, 2).map(async ({ adapterBlobId }) => {
+    detail.rounds.slice(0, 2).map(async ({ adapterBlobId }) => {
       const files = await readdir(blobs, { recursive: true });
       const path = files.find((file) => file.endsWith(adapterBlobId))!;
       return readSafetensors(await readFile(join(blobs, path))).tensors;
@@ -153,8 +92,8 @@ test("a slow client trains the top layer alone until it is fast, and each depth 
   expect(changedLayers(adapters[0]!, adapters[1]!)).toEqual(Array.from({ length: numLayers }, (_, layer) => layer));
 
   const trained = await Promise.all(
-    (await readdir(join(folder, "cache", "artifacts"))).map(async (key) => {
-      const text = await readFile(join(folder, "cache", "artifacts", key, "artifact.json"), "utf8");
+    (await readdir(join(federation.folder, "cache", "artifacts"))).map(async (key) => {
+      const text = await readFile(join(federation.folder, "cache", "artifacts", key, "artifact.json"), "utf8");
       const { request } = JSON.parse(text) as {
         request: { purpose: string; length: number; adapted: { trained: boolean }[] };
       };
