@@ -53,12 +53,13 @@ export class TinyFederation {
 
   /** @param name of the temporary folder */
   static async open(name: string): Promise<TinyFederation> {
-    const { folder, coordinator, close } = await openTestCoordinator(name);
+    const opened = await openTestCoordinator(name);
+    const { folder, coordinator } = opened;
     const workbench = await openTinyWorkbench(model, join(folder, "cache"));
     await coordinator.service.admin.registerModel(workbench.baseModel.manifest);
     return new TinyFederation(folder, coordinator, workbench, async () => {
       await workbench.close();
-      await close();
+      await opened.close();
     });
   }
 
