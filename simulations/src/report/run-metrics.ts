@@ -1,22 +1,23 @@
-import { FedLoraError, type EvaluationMetrics } from "@fedlora/core";
+import { FedLoraError } from "@fedlora/core";
+import type { TestMetrics } from "../metrics/perplexity.js";
 import type { PerClient } from "../run/per-client.js";
-import type { RoundRow, RunResult } from "../run/round-row.js";
+import { noMethod, type RoundRow, type RunResult } from "../run/round-row.js";
 import type { ClaimMetric, ClaimUntil } from "../scenario/claim-schema.js";
 
 /** What each metric is of a run; undefined where it was not measured. */
 export const runMetrics: Readonly<Record<ClaimMetric, (run: RunResult) => number | undefined>> = {
   accuracy: (run) => lastTest(run)?.accuracy,
   loss: (run) => lastTest(run)?.loss,
-  perplexity: (run) => exponential(lastTest(run)?.loss),
+  perplexity: (run) => lastTest(run)?.perplexity,
   f1: (run) => lastTest(run)?.f1,
   clientAccuracy: (run) => lastEvaluation(run)?.accuracy,
   clientLoss: (run) => lastEvaluation(run)?.loss,
-  clientPerplexity: (run) => exponential(lastEvaluation(run)?.loss),
+  clientPerplexity: (run) => lastEvaluation(run)?.perplexity,
   meanClientAccuracy: (run) => lastPerClient(run)?.meanAccuracy,
   meanClientLoss: (run) => lastPerClient(run)?.meanLoss,
   worstClientAccuracy: (run) => lastPerClient(run)?.worstAccuracy,
   worstClientLoss: (run) => lastPerClient(run)?.worstLoss,
-  rounds: ({ rounds }) => rounds.length,
+  rounds: ({ rounds, method }) => (method === noMethod ? undefined : rounds.length),
   virtualSeconds: ({ virtualMs }) => virtualMs / 1000,
   waitingSeconds: (run) => overRounds(run, ({ waitingMs }) => (waitingMs === undefined ? undefined : waitingMs / 1000)),
   bytesUp: ({ rounds }) => total(rounds, ({ bytesUp }) => bytesUp),
@@ -58,13 +59,16 @@ const qualities: Readonly<Record<keyof ClaimUntil, (row: RoundRow) => number | u
   clientLoss: ({ evaluation }) => numberOf(evaluation?.["loss"]),
 };
 
-export function lastTest({ rounds }: RunResult): EvaluationMetrics | undefined {
+export function lastTest({ rounds }: RunResult): TestMetrics | undefined {
   return rounds.findLast(({ test }) => test !== undefined)?.test;
 }
 
-function lastEvaluation({ rounds }: RunResult): { accuracy: number | undefined; loss: number | undefined } | undefined {
+function lastEvaluation({
+  rounds,
+}: RunResult): Readonly<Record<"accuracy" | "loss" | "perplexity", number | undefined>> | undefined {
   const row = rounds.findLast(({ evaluation }) => evaluation !== undefined);
-  return row && { accuracy: qualities.clientAccuracy(row), loss: qualities.clientLoss(row) };
+  const perplexity = numberOf(row?.evaluation?.["perplexity"]);
+  return row && { accuracy: qualities.clientAccuracy(row), loss: qualities.clientLoss(row), perplexity };
 }
 
 function lastPerClient({ rounds }: RunResult): PerClient | undefined {
@@ -80,5 +84,4 @@ function total(rows: readonly RoundRow[], value: (row: RoundRow) => number): num
   return rows.reduce((sum, row) => sum + value(row), 0);
 }
 
-const exponential = (loss: number | undefined): number | undefined => (loss === undefined ? undefined : Math.exp(loss));
 const numberOf = (value: unknown): number | undefined => (typeof value === "number" ? value : undefined);

@@ -17,6 +17,8 @@ export interface VariantSummary {
   readonly testLoss: Spread | undefined;
   readonly testAccuracy: Spread | undefined;
   readonly testF1: Spread | undefined;
+  /** Of language models. */
+  readonly testPerplexity: Spread | undefined;
   /** Of the last evaluated round, on the clients' own held-out examples. */
   readonly clientLoss: Spread | undefined;
   readonly clientAccuracy: Spread | undefined;
@@ -25,6 +27,8 @@ export interface VariantSummary {
   readonly meanClientAccuracy: Spread | undefined;
   readonly worstClientLoss: Spread | undefined;
   readonly worstClientAccuracy: Spread | undefined;
+  /** Of language models. */
+  readonly clientPerplexity: Spread | undefined;
   readonly virtualSeconds: Spread | undefined;
   /** Over the whole run, all clients together. */
   readonly bytesUp: Spread | undefined;
@@ -83,8 +87,10 @@ function summarizeVariant(runs: readonly RunResult[]): VariantSummary {
     testLoss: of("loss"),
     testAccuracy: of("accuracy"),
     testF1: of("f1"),
+    testPerplexity: of("perplexity"),
     clientLoss: of("clientLoss"),
     clientAccuracy: of("clientAccuracy"),
+    clientPerplexity: of("clientPerplexity"),
     meanClientLoss: of("meanClientLoss"),
     meanClientAccuracy: of("meanClientAccuracy"),
     worstClientLoss: of("worstClientLoss"),

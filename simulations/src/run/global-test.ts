@@ -4,13 +4,13 @@ import {
   evaluationMetrics,
   readSafetensors,
   resolveAdapter,
-  type EvaluationMetrics,
   type ModelManifest,
   type PlanInstructions,
   type RunSpec,
 } from "@fedlora/core";
 import type { BaseDelta } from "@fedlora/client-sdk";
 import type { SimulationData } from "../data/simulation-data.js";
+import { withPerplexity, type TestMetrics } from "../metrics/perplexity.js";
 import { ClientData } from "../runtime/client-data.js";
 
 /** Tests global adapters on rows that no client has; it takes no virtual time and nobody in the federation sees it. */
@@ -45,10 +45,11 @@ export class GlobalTest {
   }
 
   /** @param adapter safetensors of the whole global adapter */
-  async measure(adapter: Uint8Array, baseDeltas: readonly BaseDelta[]): Promise<EvaluationMetrics> {
+  async measure(adapter: Uint8Array, baseDeltas: readonly BaseDelta[]): Promise<TestMetrics> {
     const { tensors } = readSafetensors(adapter);
     const request = { instructions: this.#instructions, start: tensors, data: this.#data, baseDeltas };
     const counts = await this.#trainer.evaluate(request, new AbortController().signal, () => undefined);
-    return evaluationMetrics(this.#instructions.task, counts);
+    const { task } = this.#instructions;
+    return withPerplexity(task, evaluationMetrics(task, counts));
   }
 }

@@ -2,9 +2,11 @@ import { loadBaseModel, openModelWorkbench, type BaseModel } from "@fedlora/clie
 import { FedLoraError, supportedDirectives, type ModelManifest } from "@fedlora/core";
 import { resolve } from "node:path";
 import type { SimulationData } from "../data/simulation-data.js";
+import { assertUnread, ensureDecoder, type DecoderProgress } from "../decoder/ensure-decoder.js";
 import { miniLmFolder } from "../demo/spam-task.js";
 import { linearManifest } from "../linear/linear-model.js";
 import { openLinearRoom } from "../linear/open-linear-room.js";
+import { rememberingTokenizer } from "../runtime/remembering-tokenizer.js";
 import { TrainerRoom, type RoomWorker } from "../runtime/trainer-room.js";
 import type { Scenario } from "../scenario/scenario-schema.js";
 
@@ -14,7 +16,7 @@ export interface OpenModel {
 }
 
 export interface OpenModelOptions {
-  readonly model: Scenario["model"];
+  readonly scenario: Pick<Scenario, "model" | "data">;
   readonly data: SimulationData;
   /** Trainers at work at a time, each in a thread or with an engine of its own; 0: one, in this thread where it can be. */
   readonly workers: number;
@@ -22,6 +24,8 @@ export interface OpenModelOptions {
   readonly folder: string;
   /** Converted weights and compiled graphs, kept from run to run. */
   readonly cacheFolder: string;
+  readonly progress: DecoderProgress;
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -30,21 +34,38 @@ export interface OpenModelOptions {
  * @throws FedLoraError `scenario-invalid` for a model that cannot learn from the data, `engine-mixed`, and what loading a model
  *   throws
  */
-export async function openModel({ model, data, workers, folder, cacheFolder }: OpenModelOptions): Promise<OpenModel> {
+export async function openModel(options: OpenModelOptions): Promise<OpenModel> {
+  const { scenario, data, workers, cacheFolder } = options;
+  const { model } = scenario;
   const isNumbers = data.features !== undefined;
   if (isNumbers !== (model.kind === "linear")) {
     const message = isNumbers
       ? `model.kind ${model.kind} learns from texts, the data ${data.info.name} are numbers: use model.kind linear`
-      : `model.kind linear learns from numbers, the data ${data.info.name} are texts: use model.kind minilm or folder`;
+      : `model.kind linear learns from numbers, the data ${data.info.name} are texts: use model.kind minilm, small-decoder or folder`;
     throw new FedLoraError("scenario-invalid", message, { details: { path: "model.kind" } });
   }
   if (model.kind === "linear") {
     const manifest = linearManifest(data.features?.dim ?? 0, data.labels?.length ?? 0);
     return { manifest, room: await openLinearRoom(data, manifest, workers) };
   }
-  const path = model.kind === "minilm" ? miniLmFolder() : resolve(folder, model.path);
-  const baseModel = await loadBaseModel(path, { cacheFolder });
+  const loaded = await loadBaseModel(await folderOf(model, options), { cacheFolder });
+  const baseModel = { ...loaded, tokenizer: rememberingTokenizer(loaded.tokenizer) };
   return { manifest: baseModel.manifest, room: await openEngineRoom(baseModel, Math.max(1, workers), cacheFolder) };
+}
+
+function folderOf(
+  model: Exclude<Scenario["model"], { readonly kind: "linear" }>,
+  { scenario, folder, ...options }: OpenModelOptions,
+): string | Promise<string> {
+  switch (model.kind) {
+    case "minilm":
+      return miniLmFolder();
+    case "small-decoder":
+      assertUnread(model, scenario.data);
+      return ensureDecoder({ spec: model, ...options });
+    case "folder":
+      return resolve(folder, model.path);
+  }
 }
 
 /** One engine per worker, each with one thread: then the number of workers changes no bit. */

@@ -9,15 +9,22 @@ const lineEveryMs = 10_000;
 export function scenarioProgress(stream: NodeJS.WriteStream = process.stderr): ScenarioProgress {
   const bars = createProgress(stream);
   let lastMs = Number.NEGATIVE_INFINITY;
+  const line = (text: string, isLast: boolean): void => {
+    const now = performance.now();
+    if (stream.isTTY || (now - lastMs < lineEveryMs && !isLast)) return;
+    lastMs = now;
+    bars.say(text);
+  };
   return {
     say: (text) => bars.say(text),
+    preparing: (share, text) => {
+      bars.update("the decoder", share, text);
+      line(`the decoder: ${text}`, share === 1);
+    },
     round: (row, rounds) => {
       const text = describe(row, rounds);
       bars.update(row.variant, row.round / rounds, text);
-      const now = performance.now();
-      if (stream.isTTY || (now - lastMs < lineEveryMs && row.round < rounds)) return;
-      lastMs = now;
-      bars.say(`${row.variant}: ${text}`);
+      line(`${row.variant}: ${text}`, row.round === rounds);
     },
     end: () => bars.end(),
   };
@@ -25,6 +32,7 @@ export function scenarioProgress(stream: NodeJS.WriteStream = process.stderr): S
 
 function describe({ seed, round, test, trainLoss }: RoundRow, rounds: number): string {
   const accuracy = test?.accuracy === undefined ? "" : `, accuracy ${test.accuracy.toFixed(4)}`;
+  const perplexity = test?.perplexity === undefined ? "" : `, perplexity ${test.perplexity.toFixed(2)}`;
   const loss = test?.loss ?? trainLoss;
-  return `seed ${seed}, round ${round}/${rounds}${loss === undefined ? "" : `, loss ${loss.toFixed(4)}`}${accuracy}`;
+  return `seed ${seed}, round ${round}/${rounds}${loss === undefined ? "" : `, loss ${loss.toFixed(4)}`}${accuracy}${perplexity}`;
 }

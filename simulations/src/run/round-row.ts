@@ -1,4 +1,4 @@
-import type { EvaluationMetrics } from "@fedlora/core";
+import type { TestMetrics } from "../metrics/perplexity.js";
 import type { PerClient } from "./per-client.js";
 
 /** One committed round of one run: a line of rounds.jsonl. Times are virtual milliseconds. */
@@ -16,7 +16,7 @@ export interface RoundRow {
   readonly dropouts: number;
   readonly trainLoss: number | undefined;
   /** Of the global adapter, on examples that no client has. */
-  readonly test: EvaluationMetrics | undefined;
+  readonly test: TestMetrics | undefined;
   /** Of the clients' own models, on examples that they set aside. */
   readonly evaluation: Readonly<Record<string, unknown>> | undefined;
   /** The same examples client by client. */
@@ -40,6 +40,9 @@ export interface RunPrivacy {
   readonly delta: number;
   readonly noiseMultiplier: number;
 }
+
+/** Method of what is measured without a federation. */
+export const noMethod = "none";
 
 /** What became of one run. */
 export interface RunResult {

@@ -1,6 +1,7 @@
 import type { ClientEvent } from "@fedlora/client-sdk";
 import type { RoundSummary } from "@fedlora/coordinator";
-import type { EvaluationCounts, EvaluationMetrics } from "@fedlora/core";
+import type { EvaluationCounts, TaskSpec } from "@fedlora/core";
+import { withPerplexity, type TestMetrics } from "../metrics/perplexity.js";
 import { perClient } from "./per-client.js";
 import type { RoundRow } from "./round-row.js";
 
@@ -13,6 +14,7 @@ export class RunLog {
   trainings = 0;
   readonly #variant: string;
   readonly #seed: number;
+  readonly #task: TaskSpec;
   readonly #now: () => number;
   readonly #classOf: (client: number) => string;
   readonly #participants = new Set<number>();
@@ -22,11 +24,12 @@ export class RunLog {
   readonly #measured = new Map<number, EvaluationCounts>();
   readonly #evaluations = new Map<number, EvaluationCounts[]>();
   readonly #summaries = new Map<number, RoundSummary>();
-  readonly #tests = new Map<number, EvaluationMetrics>();
+  readonly #tests = new Map<number, TestMetrics>();
 
-  constructor(variant: string, seed: number, now: () => number, classOf: (client: number) => string) {
+  constructor(variant: string, seed: number, task: TaskSpec, now: () => number, classOf: (client: number) => string) {
     this.#variant = variant;
     this.#seed = seed;
+    this.#task = task;
     this.#now = now;
     this.#classOf = classOf;
   }
@@ -51,7 +54,7 @@ export class RunLog {
     increment(this.refusals, code);
   }
 
-  tested(round: number, test: EvaluationMetrics): void {
+  tested(round: number, test: TestMetrics): void {
     this.#tests.set(round, test);
   }
 
@@ -82,7 +85,7 @@ export class RunLog {
       dropouts,
       trainLoss,
       test: this.#tests.get(round),
-      evaluation: evaluation && { ...evaluation },
+      evaluation: evaluation && { ...withPerplexity(this.#task, evaluation) },
       perClient: evaluation && perClient(this.#evaluations.get(round) ?? []),
       bytesUp,
       bytesDown,

@@ -4,13 +4,16 @@ import { loadData } from "../data/load-data.js";
 import type { DataInfo } from "../data/simulation-data.js";
 import type { Scenario } from "../scenario/scenario-schema.js";
 import { variantScenario } from "../scenario/variant-scenario.js";
-import { variantSpec } from "../scenario/variant-spec.js";
+import { plainVariant, variantSpec } from "../scenario/variant-spec.js";
 import { openModel } from "./open-model.js";
+import { referenceRun } from "./reference-runs.js";
 import type { RoundRow, RunResult } from "./round-row.js";
 import { simulateRun } from "./simulate-run.js";
 
 export interface ScenarioProgress {
   say(text: string): void;
+  /** A model that the scenario trains itself; `share` in 0..1. */
+  preparing(share: number, text: string): void;
   /** A run's round is over; `trainerMs` is how long trainers have worked so far, all together. */
   round(row: RoundRow, rounds: number, trainerMs: number): void;
   /** Ends the bars, so that plain text can follow. */
@@ -49,11 +52,13 @@ export async function runScenario(options: RunScenarioOptions): Promise<Scenario
   progress.say(`Reading the data: ${scenario.data.kind}`);
   const data = await loadData(scenario.data, folder);
   const { manifest, room } = await openModel({
-    model: scenario.model,
+    scenario,
     data,
     workers,
     folder,
     cacheFolder: resolve(cacheFolder),
+    progress,
+    signal,
   });
   let file: FileHandle | undefined;
   try {
@@ -65,15 +70,26 @@ export async function runScenario(options: RunScenarioOptions): Promise<Scenario
         spec: variantSpec(scenario, variant, seed, manifest, data.labels),
       })),
     );
+    const references = scenario.references.flatMap((kind) =>
+      seeds.map((seed) => {
+        return { kind, seed, spec: variantSpec(scenario, plainVariant, seed, manifest, data.labels) };
+      }),
+    );
     await mkdir(outFolder, { recursive: true });
     await rm(join(outFolder, "rounds.jsonl"), { force: true });
     const rows = (file = await open(join(outFolder, "rounds.jsonl"), "w"));
     const runs: RunResult[] = [];
-    for (const each of planned) {
-      const onRound = (row: RoundRow): void => progress.round(row, each.spec.rounds, room.busyMs);
-      const run = await simulateRun({ folder, ...each, manifest, data, room, signal, onRound });
+    const finish = async (run: RunResult): Promise<void> => {
       for (const row of run.rounds) await rows.write(`${JSON.stringify(row)}\n`);
       runs.push(run);
+    };
+    for (const each of references) {
+      progress.say(`Without a federation: ${each.kind}, seed ${each.seed}`);
+      await finish(await referenceRun({ scenario, ...each, manifest, data, room, signal }));
+    }
+    for (const each of planned) {
+      const onRound = (row: RoundRow): void => progress.round(row, each.spec.rounds, room.busyMs);
+      await finish(await simulateRun({ folder, ...each, manifest, data, room, signal, onRound }));
     }
     const { name, fingerprint } = room.engine;
     return {

@@ -5,7 +5,6 @@ import {
   FedLoraError,
   isErrorCode,
   deriveKey,
-  randomKey,
   readSafetensors,
   type ErrorCode,
   type ModelManifest,
@@ -19,7 +18,6 @@ import type { SimulationData } from "../data/simulation-data.js";
 import { openAvailability } from "../device/availability.js";
 import { DeviceFleet } from "../device/profile.js";
 import { Behaviours } from "../faults/behaviour.js";
-import { partitionRows } from "../partition/partition.js";
 import { Population } from "../population/population.js";
 import { BlobPool } from "../runtime/blob-pool.js";
 import { KeptStore } from "../runtime/kept-store.js";
@@ -30,7 +28,7 @@ import type { Scenario } from "../scenario/scenario-schema.js";
 import { GlobalTest } from "./global-test.js";
 import type { RoundRow, RunPrivacy, RunResult } from "./round-row.js";
 import { RunLog } from "./run-log.js";
-import { splitRows } from "./split.js";
+import { sharedOut } from "./shared-out.js";
 
 /**
  * Of declined plans, what is wrong with the simulation and not with a client: a worker that died, a model that cannot do what
@@ -83,23 +81,14 @@ export async function simulateRun(options: SimulateRunOptions): Promise<RunResul
 
 async function run(options: SimulateRunOptions, workFolder: string): Promise<Omit<RunResult, "wallMs">> {
   const { scenario, variant, seed, spec, manifest, data, room, signal } = options;
-  const key = randomKey(seed);
   const clock = new VirtualClock();
-  const { train, test } = splitRows(data, scenario.data, key);
-  const labelOf = data.labels === undefined ? undefined : (row: number) => data.labelOf(row);
-  const rows = {
-    rows: train,
-    numLabels: data.labels?.length ?? 0,
-    labelOf,
-    keys: data.keys,
-    defaultKey: data.defaultKey,
-  };
-  const partition = partitionRows(scenario.partition, rows, deriveKey(key, "partition"));
+  const { key, test, partition, clientsKey } = sharedOut(scenario, data, seed);
   assertEnough(spec, partition.clients);
   const fleet = new DeviceFleet(scenario.devices, deriveKey(key, "devices"), room.engine);
   const log = new RunLog(
     variant,
     seed,
+    spec.task,
     () => clock.elapsedMs,
     (client) => fleet.profileOf(client).className,
   );
@@ -160,7 +149,7 @@ async function run(options: SimulateRunOptions, workFolder: string): Promise<Omi
   const detail = await service.admin.createRun(`${scenario.name} ${seed}`, spec);
   const { runId } = detail.summary;
   const world = {
-    key: deriveKey(key, "clients"),
+    key: clientsKey,
     clock,
     coordinator,
     runId,

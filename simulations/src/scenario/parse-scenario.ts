@@ -3,7 +3,7 @@ import { assertClaims } from "./check-claims.js";
 import { explainScenario } from "./explain-scenario.js";
 import { scenarioSchema, type Scenario } from "./scenario-schema.js";
 import { variantScenario } from "./variant-scenario.js";
-import { variantNames } from "./variant-spec.js";
+import { referenceName, variantNames } from "./variant-spec.js";
 
 /**
  * A scenario from YAML 1.2 or JSON text, with its defaults.
@@ -15,7 +15,7 @@ export function parseScenario(text: string): Scenario {
   const parsed = scenarioSchema.safeParse(input);
   if (!parsed.success) throw explainScenario(parsed.error, input);
   const variants = variantNames(parsed.data);
-  assertClaims(parsed.data.claims, variants);
+  assertClaims(parsed.data.claims, [...variants, ...parsed.data.references.map(referenceName)]);
   for (const variant of variants) variantScenario(parsed.data, variant);
   return parsed.data;
 }

