@@ -10,7 +10,7 @@ test("a text is split once for each way of splitting it, and nobody can change w
     eosTokenId: 2,
     encode: (text, options) => {
       asked.push([text, options]);
-      return [...text].map((_, index) => index).slice(0, options?.maxTokens);
+      return Array.from(text, (_, index) => index).slice(0, options?.maxTokens);
     },
     decode: (ids) => ids.join(),
   };
