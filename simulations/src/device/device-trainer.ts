@@ -4,7 +4,8 @@ import type { BlobPool } from "../runtime/blob-pool.js";
 import type { ClientData } from "../runtime/client-data.js";
 import type { ClientMemory } from "../runtime/virtual-state.js";
 import type { VirtualClock } from "../runtime/virtual-clock.js";
-import { forwardShare, type DeviceProfile } from "./profile.js";
+import { stepMsAt, type DeviceProfile } from "./profile.js";
+import type { StepDepth, TrainedPart } from "./step-depth.js";
 
 export interface DeviceTrainerParts {
   readonly trainer: LocalTrainer;
@@ -20,12 +21,15 @@ export interface DeviceTrainerParts {
    * called at that moment.
    */
   readonly fate: (round: number) => number | undefined;
+  readonly depth: StepDepth;
+  /** What a training trains; called as it begins. */
+  readonly onTraining: (round: number, part: TrainedPart) => void;
   readonly vanish: () => void;
 }
 
 /**
  * A trainer at the speed of a device: the real work is done by a trainer that all clients share, its virtual time follows from
- * the steps and the device alone. Measurements are those of the device.
+ * the steps, their depth and the device alone. Measurements are those of the device.
  */
 export class DeviceTrainer implements LocalTrainer {
   readonly #parts: DeviceTrainerParts;
@@ -35,8 +39,12 @@ export class DeviceTrainer implements LocalTrainer {
   }
 
   async train(request: TrainRequest, signal: AbortSignal): Promise<TrainResult> {
-    const { trainer, device, data, clock, actor, fate, vanish } = this.#parts;
-    const trainMs = device.stepMs * microBatches(request.instructions, data.trainRows.length);
+    const { trainer, device, data, clock, actor, fate, vanish, depth, onTraining } = this.#parts;
+    const { instructions } = request;
+    const part = depth.trainedBy(instructions.roles);
+    onTraining(request.round, part);
+    const stepMs = stepMsAt(device, part.reach);
+    const trainMs = stepMs * microBatches(instructions, data.trainRows.length);
     const share = fate(request.round);
     if (share !== undefined) {
       // Nobody will see the result, so nothing is computed.
@@ -47,7 +55,8 @@ export class DeviceTrainer implements LocalTrainer {
     const baseDeltas = await this.#sourcesOf(request.baseDeltas);
     const work = (): Promise<TrainResult> => trainer.train({ ...request, baseDeltas }, signal, () => undefined);
     const result = await clock.during(actor, trainMs, work, signal);
-    return { ...result, stepMs: device.stepMs, metrics: { ...result.metrics, trainMs } };
+    // What this machine measured is not the device's; that has told its times already.
+    return { ...result, stepMs, stepTimes: undefined, metrics: { ...result.metrics, trainMs } };
   }
 
   async evaluate(request: Parameters<LocalTrainer["evaluate"]>[0], signal: AbortSignal): Promise<EvaluationCounts> {
@@ -55,7 +64,7 @@ export class DeviceTrainer implements LocalTrainer {
     const batches = Math.ceil(data.heldOutRows.length / request.instructions.training.batchSize);
     const baseDeltas = await this.#sourcesOf(request.baseDeltas);
     const work = (): Promise<EvaluationCounts> => trainer.evaluate({ ...request, baseDeltas }, signal, () => undefined);
-    return clock.during(actor, device.stepMs * forwardShare * batches, work, signal);
+    return clock.during(actor, stepMsAt(device, 0) * batches, work, signal);
   }
 
   /** Those of the last plan: a device keeps its base weights as it last needed them. */

@@ -1,6 +1,7 @@
 import type { BaseModelHash, RandomKey, RunId } from "@fedlora/core";
 import type { SimulationData } from "../data/simulation-data.js";
 import type { DeviceFleet } from "../device/profile.js";
+import type { StepDepth, TrainedPart } from "../device/step-depth.js";
 import type { Behaviours } from "../faults/behaviour.js";
 import type { Partition } from "../partition/partition.js";
 import type { BlobPool } from "../runtime/blob-pool.js";
@@ -28,4 +29,7 @@ export interface ClientWorld {
   readonly pool: BlobPool;
   readonly kept: KeptStore;
   readonly reportIntervalMs: number;
+  /** How deep the run's plans train. */
+  readonly depth: StepDepth;
+  readonly onTraining: (client: number, round: number, part: TrainedPart) => void;
 }

@@ -52,6 +52,8 @@ export async function runVirtualClient(
     actor,
     vanish,
     fate: (round) => fateOf(world, client, round, visit),
+    depth: world.depth,
+    onTraining: (round, part) => world.onTraining(client, round, part),
   });
   const retry = new RandomStream(deriveKey(world.key, "retry", client, visit));
   await takePart(

@@ -2,10 +2,12 @@ import type { RoundRow } from "../run/round-row.js";
 import type { ScenarioResult } from "../run/run-scenario.js";
 import { chartLegend, lineChart } from "./chart.js";
 import { claimsSection } from "./claims-section.js";
+import { plansSection } from "./plans-section.js";
+import { targetSection } from "./target.js";
 import { curvesOf, type CurveAxis } from "./curves.js";
 import { escaped, htmlPage, htmlTable, type HtmlColumn } from "./html.js";
 import type { ScenarioSummary, VariantSummary } from "./summary.js";
-import { scaled, shown } from "./text-report.js";
+import { scaled, shown } from "./spread.js";
 
 interface Measurement {
   readonly title: string;
@@ -75,8 +77,10 @@ export async function htmlReport(
     `<h2>Results</h2>`,
     htmlTable(resultColumns(summary), summary.variants),
     `<p class="note">Test examples are with no client; “own” is measured by the clients on examples that they set aside. Of the last round that was measured.</p>`,
+    targetSection(scenario.target, summary.variants),
     claimsSection(summary.claims),
     await charts(result),
+    await plansSection(summary.variants, result.runs),
     troubles(summary),
     devices(summary),
     `<h2>Data</h2>`,
@@ -174,7 +178,7 @@ function devices({ scenario, runs }: ScenarioSummary): string {
     { title: "share", cell: ({ share }) => String(share), isNumber: true },
     { title: "ms per step", cell: ({ stepMs }) => String(stepMs), isNumber: true },
     { title: "down MB/s", cell: ({ downloadBytesPerSecond: rate }) => (rate / 1e6).toFixed(1), isNumber: true },
-    { title: "up MB/s", cell: ({ uploadBytesPerSecond: rate }) => (rate / 1e6).toFixed(1), isNumber: true },
+    { title: "up MB/s", cell: ({ uploadBytesPerSecond }) => rateText(uploadBytesPerSecond), isNumber: true },
     {
       title: "largest rank",
       cell: ({ maxRank }) => (maxRank === undefined ? undefined : String(maxRank)),
@@ -183,6 +187,11 @@ function devices({ scenario, runs }: ScenarioSummary): string {
     { title: "clients that took part, all runs", cell: ({ name }) => String(participants(name)), isNumber: true },
   ];
   return `<h2>Devices</h2>\n${htmlTable(columns, classes)}`;
+}
+
+function rateText(rate: ScenarioSummary["scenario"]["devices"]["classes"][number]["uploadBytesPerSecond"]): string {
+  const text = (bytes: number): string => (bytes / 1e6).toFixed(1);
+  return typeof rate === "number" ? text(rate) : `${text(rate.min)} to ${text(rate.max)}`;
 }
 
 type Pair = readonly [string, string];

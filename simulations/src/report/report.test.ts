@@ -3,10 +3,10 @@ import type { ScenarioResult } from "../run/run-scenario.js";
 import { parseScenario } from "../scenario/parse-scenario.js";
 import { curvesOf } from "./curves.js";
 import { htmlReport } from "./html-report.js";
-import { spreadOf } from "./spread.js";
+import { shown, spreadOf } from "./spread.js";
 import { summarize } from "./summary.js";
 import { testRun } from "./testing/test-run.js";
-import { shown, textReport } from "./text-report.js";
+import { textReport } from "./text-report.js";
 
 const text = `
 name: report

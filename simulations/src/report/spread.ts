@@ -16,3 +16,17 @@ export function spreadOf(values: readonly number[]): Spread | undefined {
     count: values.length,
   };
 }
+
+/** `0.9312 ± 0.0041`; without the deviation where there is one value, or where it would be shown as zero. */
+export function shown(spread: Spread | undefined, digits: number): string | undefined {
+  if (spread === undefined) return undefined;
+  const { mean, std } = spread;
+  const hasSpread = std !== undefined && Number(std.toFixed(digits)) !== 0;
+  return !hasSpread ? mean.toFixed(digits) : `${mean.toFixed(digits)} ± ${std.toFixed(digits)}`;
+}
+
+export function scaled(spread: Spread | undefined, factor: number): Spread | undefined {
+  if (spread === undefined) return undefined;
+  const { mean, std, count } = spread;
+  return { mean: mean * factor, std: std === undefined ? undefined : std * factor, count };
+}

@@ -2,8 +2,10 @@ import type { RunResult } from "../run/round-row.js";
 import type { ScenarioResult } from "../run/run-scenario.js";
 import type { ClaimMetric } from "../scenario/claim-schema.js";
 import { judgeClaims, type JudgedClaim } from "./claims.js";
+import { classPlans, type ClassPlans } from "./class-plans.js";
 import { runMetrics } from "./run-metrics.js";
 import { spreadOf, type Spread } from "./spread.js";
+import { summarizeTarget, type TargetSummary } from "./target.js";
 
 /** What a variant came to, over its seeds. */
 export interface VariantSummary {
@@ -37,6 +39,10 @@ export interface VariantSummary {
   readonly waitingSeconds: Spread | undefined;
   /** Mean over the rounds of the aggregation's relative error, where the method measures it. */
   readonly bias: Spread | undefined;
+  /** What it took to reach the scenario's target; undefined: it has none. */
+  readonly target: TargetSummary | undefined;
+  /** What each device class trained. */
+  readonly classes: readonly ClassPlans[];
   /** What private runs spent. */
   readonly epsilon: Spread | undefined;
   readonly refused: number;
@@ -63,7 +69,10 @@ export function summarize(result: ScenarioResult, versions: Readonly<Record<stri
     format: "fedlora-simulation/1",
     ...rest,
     versions,
-    variants: names.map((variant) => summarizeVariant(runs.filter((run) => run.variant === variant))),
+    variants: names.map((variant) => {
+      const own = runs.filter((run) => run.variant === variant);
+      return { ...summarizeVariant(own), target: summarizeTarget(result.scenario.target, own) };
+    }),
     claims: judgeClaims(result.scenario.claims, runs),
     runs: runs.map(({ rounds, wallMs, ...run }) => ({
       ...run,
@@ -73,7 +82,7 @@ export function summarize(result: ScenarioResult, versions: Readonly<Record<stri
   };
 }
 
-function summarizeVariant(runs: readonly RunResult[]): VariantSummary {
+function summarizeVariant(runs: readonly RunResult[]): Omit<VariantSummary, "target"> {
   const of = (metric: ClaimMetric): Spread | undefined =>
     spreadOf(runs.flatMap((run) => runMetrics[metric](run) ?? []));
   const total = (field: "refused" | "dropouts"): number =>
@@ -100,6 +109,7 @@ function summarizeVariant(runs: readonly RunResult[]): VariantSummary {
     bytesDown: of("bytesDown"),
     waitingSeconds: of("waitingSeconds"),
     bias: of("bias"),
+    classes: classPlans(runs),
     epsilon: of("epsilon"),
     refused: total("refused"),
     dropouts: total("dropouts"),

@@ -1,7 +1,8 @@
 import { formatTable } from "@fedlora/core";
 import { claimsText } from "./claims.js";
-import type { Spread } from "./spread.js";
+import { scaled, shown } from "./spread.js";
 import type { ScenarioSummary } from "./summary.js";
+import { targetTable } from "./target.js";
 
 /** The summary as a table for a terminal, and below it what became of the claims. */
 export function textReport(summary: ScenarioSummary): string {
@@ -37,20 +38,10 @@ export function textReport(summary: ScenarioSummary): string {
     rows,
     { align, rule: true },
   );
-  const claims = claimsText(summary.claims);
-  return `${summary.scenario.name} (${what})\n${table}${claims === undefined ? "" : `\n\n${claims}`}`;
-}
-
-/** `0.9312 ± 0.0041`; without the deviation where there is one value, or where it would be shown as zero. */
-export function shown(spread: Spread | undefined, digits: number): string | undefined {
-  if (spread === undefined) return undefined;
-  const { mean, std } = spread;
-  const hasSpread = std !== undefined && Number(std.toFixed(digits)) !== 0;
-  return !hasSpread ? mean.toFixed(digits) : `${mean.toFixed(digits)} ± ${std.toFixed(digits)}`;
-}
-
-export function scaled(spread: Spread | undefined, factor: number): Spread | undefined {
-  if (spread === undefined) return undefined;
-  const { mean, std, count } = spread;
-  return { mean: mean * factor, std: std === undefined ? undefined : std * factor, count };
+  const parts = [
+    `${summary.scenario.name} (${what})\n${table}`,
+    targetTable(summary.scenario.target, variants),
+    claimsText(summary.claims),
+  ];
+  return parts.filter((part) => part !== undefined).join("\n\n");
 }

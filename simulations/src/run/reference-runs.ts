@@ -111,6 +111,7 @@ export async function referenceRun(options: ReferenceOptions): Promise<RunResult
     bytesUp: 0,
     bytesDown: 0,
     waitingMs: undefined,
+    classes: {},
     epsilon: undefined,
     methodMetrics: {},
     adapter: "",

@@ -1,4 +1,5 @@
 import type { TestMetrics } from "../metrics/perplexity.js";
+import type { ClassRound } from "./class-rounds.js";
 import type { PerClient } from "./per-client.js";
 
 /** One committed round of one run: a line of rounds.jsonl. Times are virtual milliseconds. */
@@ -25,6 +26,8 @@ export interface RoundRow {
   readonly bytesDown: number;
   /** Mean over the contributors of the time from their delivery to the last one's. */
   readonly waitingMs: number | undefined;
+  /** What each device class trained in the round, by its name. */
+  readonly classes: Readonly<Record<string, ClassRound>>;
   /** What a private run has spent by the end of the round; undefined: it is not private. */
   readonly epsilon: number | undefined;
   readonly methodMetrics: Readonly<Record<string, number>>;

@@ -1,7 +1,9 @@
 import type { ClientEvent } from "@fedlora/client-sdk";
 import type { RoundSummary } from "@fedlora/coordinator";
 import type { EvaluationCounts, TaskSpec } from "@fedlora/core";
+import type { TrainedPart } from "../device/step-depth.js";
 import { withPerplexity, type TestMetrics } from "../metrics/perplexity.js";
+import { ClassRounds } from "./class-rounds.js";
 import { perClient } from "./per-client.js";
 import type { RoundRow } from "./round-row.js";
 
@@ -17,6 +19,7 @@ export class RunLog {
   readonly #task: TaskSpec;
   readonly #now: () => number;
   readonly #classOf: (client: number) => string;
+  readonly #byClass: ClassRounds;
   readonly #participants = new Set<number>();
   /** Times of delivery of the updates of each open round. */
   readonly #delivered = new Map<number, number[]>();
@@ -32,6 +35,12 @@ export class RunLog {
     this.#task = task;
     this.#now = now;
     this.#classOf = classOf;
+    this.#byClass = new ClassRounds(classOf);
+  }
+
+  /** A client begins to train a part of the adapter. */
+  training(client: number, round: number, part: TrainedPart): void {
+    this.#byClass.trained(client, round, part);
   }
 
   clientEvent(client: number, event: ClientEvent): void {
@@ -47,6 +56,7 @@ export class RunLog {
       return;
     }
     this.trainings += 1;
+    this.#byClass.delivered(client, round, this.#now());
     append(this.#delivered, round, this.#now());
   }
 
@@ -90,6 +100,7 @@ export class RunLog {
       bytesUp,
       bytesDown,
       waitingMs: times.length === 0 ? undefined : times.reduce((sum, at) => sum + last - at, 0) / times.length,
+      classes: this.#byClass.finish(round),
       epsilon: undefined,
       methodMetrics: summary.methodMetrics,
       adapter: summary.adapterBlobId,

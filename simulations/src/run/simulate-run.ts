@@ -17,6 +17,7 @@ import { join } from "node:path";
 import type { SimulationData } from "../data/simulation-data.js";
 import { openAvailability } from "../device/availability.js";
 import { DeviceFleet } from "../device/profile.js";
+import { StepDepth, type TrainedPart } from "../device/step-depth.js";
 import { Behaviours } from "../faults/behaviour.js";
 import { Population } from "../population/population.js";
 import { BlobPool } from "../runtime/blob-pool.js";
@@ -84,13 +85,15 @@ async function run(options: SimulateRunOptions, workFolder: string): Promise<Omi
   const clock = new VirtualClock();
   const { key, test, partition, clientsKey } = sharedOut(scenario, data, seed);
   assertEnough(spec, partition.clients);
-  const fleet = new DeviceFleet(scenario.devices, deriveKey(key, "devices"), room.engine);
+  const depth = new StepDepth(spec, manifest);
+  const batchTokens = spec.training.batchSize * spec.task.maxTokens;
+  const fleet = new DeviceFleet(scenario.devices, deriveKey(key, "devices"), room.engine, { batchTokens, depth });
   const log = new RunLog(
     variant,
     seed,
     spec.task,
     () => clock.elapsedMs,
-    (client) => fleet.profileOf(client).className,
+    (client) => fleet.classOf(client),
   );
   const { every } = spec.evaluation;
   const isEvaluated = (round: number): boolean => every > 0 && (round % every === 0 || round === spec.rounds);
@@ -165,6 +168,8 @@ async function run(options: SimulateRunOptions, workFolder: string): Promise<Omi
     kept: new KeptStore(join(workFolder, "kept")),
     // Often enough not to pass for silent.
     reportIntervalMs: Math.max(1, spec.deadlines.silenceMs / 3),
+    depth,
+    onTraining: (client: number, round: number, part: TrainedPart) => log.training(client, round, part),
   };
   const wanted = Math.ceil(spec.cohort.size * spec.cohort.overSelection);
   const spares = Math.max(1, Math.ceil(wanted / 4));

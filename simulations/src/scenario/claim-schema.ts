@@ -29,6 +29,7 @@ export type ClaimMetric = (typeof claimMetrics)[number];
 export const growingMetrics = ["rounds", "virtualSeconds", "bytesUp", "bytesDown", "bytes"] as const;
 
 const reached = z.number().positive();
+/** A quality that a run reaches, by one of its fields. */
 const untilSchema = z
   .strictObject({
     accuracy: reached.max(1).optional().describe("Accuracy on the test examples; above 0, at most 1."),
@@ -89,5 +90,13 @@ export const claimsSchema = z
   .default([])
   .describe("Statements about the results, which the report checks against the measured figures; default: none.");
 
+/** By which variants are compared: what it took to come so far. */
+export const targetSchema = untilSchema
+  .optional()
+  .describe(
+    "A quality: the report says for each variant how many rounds, virtual seconds and bytes it took to reach it; default: none.",
+  );
+
+export type Target = ClaimUntil;
 export type Claim = z.output<typeof claimSchema>;
 export type ClaimUntil = z.output<typeof untilSchema>;

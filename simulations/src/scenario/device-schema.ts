@@ -6,8 +6,21 @@ const time = z
   .positive()
   .max(365 * 24 * 3_600_000);
 
+/**
+ * Share of the forward pass in a full step: the line forward + depth x layer through the measured processor times of a model
+ * of 30 layers (docs/benchmarks/depth.json: the top layer alone 0.550 of the full step, the top half 0.765), by least squares.
+ */
+export const measuredForwardShare = 0.537;
+
+const rate = z.number().positive();
+
 const deviceClassSchema = z.strictObject({
-  name: z.string().min(1).max(40).describe("Name of the class, for reports. No default."),
+  name: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]{0,31}$/)
+    .describe(
+      "Name of the class, for reports and for rankPlan tiers, which its clients declare it to: lower-case letters, digits and hyphens, at most 32 characters. No default.",
+    ),
   share: z
     .number()
     .positive()
@@ -18,8 +31,31 @@ const deviceClassSchema = z.strictObject({
     .describe(
       "Virtual milliseconds of one micro-batch, forward and backward, at full rank and depth; above 0, default 100.",
     ),
+  forwardShare: z
+    .number()
+    .gt(0)
+    .lt(1)
+    .default(measuredForwardShare)
+    .describe(
+      `Share of the forward pass in stepMs; the backward pass takes the rest, in equal parts for the model's layers, and ends at the lowest one that is trained. Between 0 and 1, default ${measuredForwardShare}: measured with the top half and the top layer of 30 (docs/benchmarks/depth.json).`,
+    ),
   downloadBytesPerSecond: z.number().positive().default(15e6).describe("Above 0, default 15000000."),
-  uploadBytesPerSecond: z.number().positive().default(2e6).describe("Above 0, default 2000000."),
+  uploadBytesPerSecond: z
+    .union([
+      rate,
+      z
+        .strictObject({
+          mean: rate.describe("Of the normal distribution. No default."),
+          std: z.number().min(0).describe("Its standard deviation; at least 0. No default."),
+          min: rate.describe("What is drawn below counts as this; above 0. No default."),
+          max: rate.describe("What is drawn above counts as this; at least min. No default."),
+        })
+        .refine(({ min, max }) => min <= max, { error: "max is below min", path: ["max"] }),
+    ])
+    .default(2e6)
+    .describe(
+      "A number, or {mean, std, min, max}: each client's own, normal and cut off at min and max; above 0, default 2000000.",
+    ),
   latencyMs: z.number().min(0).default(50).describe("Before each transfer, in milliseconds; at least 0, default 50."),
   maxRank: z
     .int()
@@ -102,6 +138,15 @@ export const devicesSchema = z
       })
       .prefault({})
       .describe("Clients come and go for good; default: they do not."),
+    stepMemory: z
+      .strictObject({
+        forwardBytes: z.number().positive().describe("Of a step that trains no layer, weights included. No default."),
+        layerBytes: z.number().min(0).describe("What each trained layer adds. No default."),
+      })
+      .optional()
+      .describe(
+        "Memory that a training step takes, as devices report it beside memoryBytes; rankPlan legend gives nobody more layers than fit; default: unset, memory limits nothing.",
+      ),
     waiting: z
       .union([z.int().min(1), z.literal("all")])
       .optional()

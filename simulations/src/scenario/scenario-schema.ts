@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { claimsSchema } from "./claim-schema.js";
+import { claimsSchema, targetSchema } from "./claim-schema.js";
 import { dataSchema } from "./data-schema.js";
 import { devicesSchema } from "./device-schema.js";
 import { misbehaviourSchema } from "./fault-schema.js";
@@ -56,6 +56,7 @@ export const scenarioSchema = z.strictObject({
     .describe(
       "What `fedlora compare` runs side by side: by name, what of the run spec is different, and of partition, devices and misbehaviour; default: the run as it is.",
     ),
+  target: targetSchema,
   claims: claimsSchema,
 });
 

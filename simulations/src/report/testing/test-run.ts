@@ -39,6 +39,7 @@ function testRow(variant: string, seed: number, round: number, accuracy: number)
     bytesUp: 1e6,
     bytesDown: 2e6,
     waitingMs: 500,
+    classes: { device: { clients: 4, depths: { 1: 4 }, minRank: 4, maxRank: 4, totalRank: 4, waitingMs: 500 } },
     epsilon: 0.5 * round,
     methodMetrics: { bias: 0.1 },
     adapter: "ab".repeat(32),
