@@ -1,4 +1,5 @@
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { noMethod, type RunResult } from "../run/round-row.js";
 import type { ScenarioResult } from "../run/run-scenario.js";
 import { parseScenario } from "../scenario/parse-scenario.js";
 import { curvesOf } from "./curves.js";
@@ -44,6 +45,40 @@ test("curves have a point per round, at the mean of the seeds, over rounds, time
   expect(first!.mean).toBeCloseTo(0.55, 12);
   expect(first!.high - first!.low).toBeCloseTo(2 * Math.sqrt(0.005), 12);
   expect(curvesOf(result.runs, "virtual time", () => Number.NaN)).toEqual([]);
+});
+
+describe("of a language model beside what there is without a federation", () => {
+  const made = testRun("a", 0, [0.5, 0.8]);
+  const asLanguage = (run: RunResult): RunResult => ({
+    ...run,
+    rounds: run.rounds.map((row) => ({
+      ...row,
+      test: { count: 9, loss: 3, accuracy: undefined, f1: undefined, perplexity: Math.exp(3) },
+      evaluation: { count: 9, loss: 2, perplexity: Math.exp(2) },
+    })),
+  });
+  const [first] = testRun("(base)", 0, [0.5]).rounds;
+  const base: RunResult = { ...made, variant: "(base)", method: noMethod, rounds: [{ ...first!, round: 0, endMs: 0 }] };
+  const runs = [asLanguage(base), asLanguage(made)];
+
+  test("tables have loss and perplexity, and no accuracy", async () => {
+    const summary = summarize({ ...result, runs }, {});
+    expect(summary.variants[1]).toMatchObject({ testPerplexity: { mean: Math.exp(3) }, testAccuracy: undefined });
+    expect(textReport(summary)).toMatch(/loss +perplexity +own loss +own perplexity/u);
+    expect(textReport(summary)).not.toMatch(/accuracy/u);
+    expect(await htmlReport(summary, { ...result, runs }, text)).toMatch(/>perplexity<.*>20\.09</su);
+  });
+
+  test("a reference is a line across, and no round", () => {
+    const points = curvesOf(runs, "rounds", ({ test: measured }) => measured?.loss);
+    expect(points.map(({ variant, x, mean }) => [variant, x, mean])).toEqual([
+      ["(base)", 0, 3],
+      ["(base)", 2, 3],
+      ["a", 1, 3],
+      ["a", 2, 3],
+    ]);
+    expect(summarize({ ...result, runs }, {}).variants[0]).toMatchObject({ rounds: undefined, method: "none" });
+  });
 });
 
 test("numbers without a spread, or with one that would show as zero, stand alone", () => {

@@ -62,6 +62,19 @@ test.each<[string, string, RegExp]>([
 
 const claimed = (claim: string) => text.replace("variants:", `claims: [{ says: S, ${claim} }]\nvariants:`);
 
+test("claims name references as well", () => {
+  const claims = claimed("metric: loss, of: frozen, atMost: (alone)");
+  expect(() => parseScenario(claims)).toThrow(/there is no variant "\(alone\)"/u);
+  expect(parseScenario(`${claims}\nreferences: [alone]`).references).toEqual(["alone"]);
+});
+
+test("years are in order and within the addresses", () => {
+  const years = (range: string) => text.replace("kind: synthetic", `kind: state-of-the-union, years: ${range}`);
+  expect(parseScenario(years("[1900, 1900]")).data).toMatchObject({ years: [1900, 1900] });
+  expect(() => parseScenario(years("[1950, 1900]"))).toThrow(/data\.years.*the first year must not be after the last/u);
+  expect(() => parseScenario(years("[1700, 1900]"))).toThrow(/data\.years/u);
+});
+
 test("claims name variants and metrics that there are", () => {
   const spaced = claimed("metric: bytesUp, of: frozen, atMost: all of it, factor: 0.5").replace(
     "fedavg:",
