@@ -1,4 +1,5 @@
 import type { FeatureTable } from "../data/simulation-data.js";
+import type { RowProducts } from "./row-products.js";
 
 /**
  * An adapter of the linear model as arrays, row-major: A [rank, dIn], B [labels, rank], R [rank, rank] where there is one
@@ -18,42 +19,52 @@ export interface LinearWeights {
 
 /** Room for one example's numbers on the way. */
 export interface Activations {
-  /** A x and, with R, R A x; each [rank]. */
-  readonly hidden: Float64Array;
+  /** Its products with A, and the sum of A's gradients; they hold the rows that are trained on, and A. */
+  readonly products: RowProducts;
+  /** R A x, with R; [rank], as is its gradient. */
   readonly mixed: Float64Array;
+  readonly ofMixed: Float64Array;
   /** [labels]; after `softmaxLoss` the gradient of the loss. */
   readonly logits: Float64Array;
 }
 
-export function createActivations(rank: number, labels: number): Activations {
-  return { hidden: new Float64Array(rank), mixed: new Float64Array(rank), logits: new Float64Array(labels) };
+export function createActivations(products: RowProducts, { rank, labels }: LinearWeights): Activations {
+  return {
+    products,
+    mixed: new Float64Array(rank),
+    ofMixed: new Float64Array(rank),
+    logits: new Float64Array(labels),
+  };
 }
 
-/** Logits of one row of the table, in double precision. */
-export function forward(weights: LinearWeights, table: FeatureTable, row: number, at: Activations): void {
-  const { rank, labels, dIn, scaling, a, b, r, bias, base } = weights;
-  const { hidden, mixed, logits } = at;
-  const { offsets, indices, values } = table;
-  const from = offsets[row] ?? 0;
-  const to = offsets[row + 1] ?? 0;
-  for (let k = 0; k < rank; k += rowsAtOnce) multiplyRows(a, dIn, k, table, from, to, hidden);
-  for (let k = 0; k < rank; k += 1) {
-    if (r === undefined) {
-      mixed[k] = hidden[k] ?? 0;
-      continue;
+/** Logits of one example of the products, which holds rows of the table, in double precision. */
+export function forward(weights: LinearWeights, table: FeatureTable, example: number, at: Activations): void {
+  const { rank, labels, dIn, scaling, b, r, bias, base } = weights;
+  const { products, mixed, logits } = at;
+  products.project(example);
+  const { hidden } = products;
+  if (r === undefined) mixed.set(hidden);
+  else {
+    for (let k = 0; k < rank; k += 1) {
+      let sum = 0;
+      for (let j = 0; j < rank; j += 1) sum += (r[k * rank + j] ?? 0) * (hidden[j] ?? 0);
+      mixed[k] = sum;
     }
-    let sum = 0;
-    for (let j = 0; j < rank; j += 1) sum += (r[k * rank + j] ?? 0) * (hidden[j] ?? 0);
-    mixed[k] = sum;
   }
   for (let label = 0; label < labels; label += 1) {
     let sum = 0;
     for (let k = 0; k < rank; k += 1) sum += (b[label * rank + k] ?? 0) * (mixed[k] ?? 0);
-    let logit = (bias[label] ?? 0) + scaling * sum;
-    if (base !== undefined) {
-      const start = label * dIn;
-      for (let i = from; i < to; i += 1) logit += (base[start + (indices[i] ?? 0)] ?? 0) * (values[i] ?? 0);
-    }
+    logits[label] = (bias[label] ?? 0) + scaling * sum;
+  }
+  if (base === undefined) return;
+  const { offsets, indices, values } = table;
+  const row = products.rows[example] ?? 0;
+  const from = offsets[row] ?? 0;
+  const to = offsets[row + 1] ?? 0;
+  for (let label = 0; label < labels; label += 1) {
+    const start = label * dIn;
+    let logit = logits[label] ?? 0;
+    for (let i = from; i < to; i += 1) logit += (base[start + (indices[i] ?? 0)] ?? 0) * (values[i] ?? 0);
     logits[label] = logit;
   }
 }
@@ -74,99 +85,47 @@ export function softmaxLoss(logits: Float64Array, label: number): number {
   return Math.log(sum) - own;
 }
 
-/** Gradients in the shapes of the weights; undefined: not trained. */
+/** Gradients in the shapes of the weights; undefined: not trained. A's are summed in the products. */
 export interface LinearGradients {
-  readonly a: Float32Array | undefined;
+  readonly isATrained: boolean;
   readonly b: Float32Array | undefined;
   readonly r: Float32Array | undefined;
   readonly bias: Float32Array | undefined;
 }
 
-/** Adds one row's gradients, times `weight`; `at` holds what `forward` and `softmaxLoss` left. */
+/** Adds one example's gradients, times `weight`; `at` holds what `forward` and `softmaxLoss` left. */
 export function backward(
   weights: LinearWeights,
-  table: FeatureTable,
-  row: number,
+  example: number,
   at: Activations,
   weight: number,
   gradients: LinearGradients,
 ): void {
-  const { rank, labels, dIn, scaling, b, r } = weights;
-  const { hidden, mixed, logits } = at;
-  const { offsets } = table;
-  const ofMixed = new Float64Array(rank);
+  const { rank, labels, scaling, b, r } = weights;
+  const { products, mixed, ofMixed, logits } = at;
+  const { hidden, ofHidden } = products;
+  ofMixed.fill(0);
   for (let label = 0; label < labels; label += 1) {
     const g = (logits[label] ?? 0) * weight;
     if (gradients.bias !== undefined) gradients.bias[label] = (gradients.bias[label] ?? 0) + g;
     for (let k = 0; k < rank; k += 1) {
-      const at = label * rank + k;
-      if (gradients.b !== undefined) gradients.b[at] = (gradients.b[at] ?? 0) + g * scaling * (mixed[k] ?? 0);
-      ofMixed[k] = (ofMixed[k] ?? 0) + g * scaling * (b[at] ?? 0);
+      const place = label * rank + k;
+      if (gradients.b !== undefined) gradients.b[place] = (gradients.b[place] ?? 0) + g * scaling * (mixed[k] ?? 0);
+      ofMixed[k] = (ofMixed[k] ?? 0) + g * scaling * (b[place] ?? 0);
     }
   }
-  let ofHidden = ofMixed;
-  if (r !== undefined) {
-    ofHidden = new Float64Array(rank);
+  if (r === undefined) ofHidden.set(ofMixed);
+  else {
+    ofHidden.fill(0);
     for (let k = 0; k < rank; k += 1) {
       for (let j = 0; j < rank; j += 1) {
-        const at = k * rank + j;
-        if (gradients.r !== undefined) gradients.r[at] = (gradients.r[at] ?? 0) + (ofMixed[k] ?? 0) * (hidden[j] ?? 0);
-        ofHidden[j] = (ofHidden[j] ?? 0) + (ofMixed[k] ?? 0) * (r[at] ?? 0);
+        const place = k * rank + j;
+        if (gradients.r !== undefined) {
+          gradients.r[place] = (gradients.r[place] ?? 0) + (ofMixed[k] ?? 0) * (hidden[j] ?? 0);
+        }
+        ofHidden[j] = (ofHidden[j] ?? 0) + (ofMixed[k] ?? 0) * (r[place] ?? 0);
       }
     }
   }
-  if (gradients.a === undefined) return;
-  const from = offsets[row] ?? 0;
-  const to = offsets[row + 1] ?? 0;
-  for (let k = 0; k < rank; k += rowsAtOnce) addRows(gradients.a, dIn, k, table, from, to, ofHidden);
-}
-
-/** Rows of A that one pass over an example's numbers takes: each number is loaded once for so many products. */
-const rowsAtOnce = 4;
-
-/** hidden[k] to hidden[k + 3]: rows of A times the table's numbers from `from` to `to`. */
-function multiplyRows(
-  a: Float32Array,
-  dIn: number,
-  k: number,
-  { indices, values }: FeatureTable,
-  from: number,
-  to: number,
-  hidden: Float64Array,
-): void {
-  const [r0, r1, r2, r3] = [k * dIn, (k + 1) * dIn, (k + 2) * dIn, (k + 3) * dIn];
-  let [s0, s1, s2, s3] = [0, 0, 0, 0];
-  for (let i = from; i < to; i += 1) {
-    const at = indices[i] ?? 0;
-    const value = values[i] ?? 0;
-    // Beyond the last row there is nothing, which adds nothing.
-    s0 += (a[r0 + at] ?? 0) * value;
-    s1 += (a[r1 + at] ?? 0) * value;
-    s2 += (a[r2 + at] ?? 0) * value;
-    s3 += (a[r3 + at] ?? 0) * value;
-  }
-  hidden.set([s0, s1, s2, s3].slice(0, hidden.length - k), k);
-}
-
-/** Adds ofHidden[k] to ofHidden[k + 3] times the numbers to rows of A's gradient. */
-function addRows(
-  target: Float32Array,
-  dIn: number,
-  k: number,
-  { indices, values }: FeatureTable,
-  from: number,
-  to: number,
-  ofHidden: Float64Array,
-): void {
-  const [r0, r1, r2, r3] = [k * dIn, (k + 1) * dIn, (k + 2) * dIn, (k + 3) * dIn];
-  const [g0, g1, g2, g3] = [ofHidden[k] ?? 0, ofHidden[k + 1] ?? 0, ofHidden[k + 2] ?? 0, ofHidden[k + 3] ?? 0];
-  for (let i = from; i < to; i += 1) {
-    const at = indices[i] ?? 0;
-    const value = values[i] ?? 0;
-    // A write beyond the last row is none.
-    target[r0 + at] = (target[r0 + at] ?? 0) + g0 * value;
-    target[r1 + at] = (target[r1 + at] ?? 0) + g1 * value;
-    target[r2 + at] = (target[r2 + at] ?? 0) + g2 * value;
-    target[r3 + at] = (target[r3 + at] ?? 0) + g3 * value;
-  }
+  if (gradients.isATrained) products.accumulate(example);
 }

@@ -40,10 +40,12 @@ import {
   createActivations,
   forward,
   softmaxLoss,
+  type Activations,
   type LinearGradients,
   type LinearWeights,
 } from "./forward.js";
 import { biasHead, linearModule } from "./linear-model.js";
+import { RowProducts } from "./row-products.js";
 
 /** Directives that the linear model's trainer understands; it draws no sketches. */
 export const linearDirectives: readonly string[] = [
@@ -64,6 +66,7 @@ const names = { ...adapterKeys(linearModule), bias: headKeys(biasHead).weight };
 export class LinearTrainer implements LocalTrainer {
   readonly #table: FeatureTable;
   readonly #manifest: ModelManifest;
+  readonly #products = new RowProducts();
   #merged: { readonly ids: readonly string[]; readonly weights: Float32Array } | undefined;
 
   constructor(table: FeatureTable, manifest: ModelManifest) {
@@ -91,8 +94,9 @@ export class LinearTrainer implements LocalTrainer {
     });
     if (request.optimizerState !== undefined) restore(slot, request.optimizerState);
     const weights = await this.#weightsOf(slot, instructions, plan, request.baseDeltas);
+    const activations = this.#activationsOf(weights, data.trainRows);
     const key = streamKeyOf(instructions, streamKey, round);
-    const receivedLoss = this.#receivedLoss(instructions, weights, data.trainRows, labels);
+    const receivedLoss = this.#receivedLoss(instructions, weights, activations, labels);
     const perStep = training.batchSize * training.gradientAccumulation;
     const steps = await planSteps({
       numExamples: labels.length,
@@ -102,7 +106,7 @@ export class LinearTrainer implements LocalTrainer {
       isUsable: () => Promise.resolve(true),
     });
     const losses = steps.map(({ examples, epoch }, index) => {
-      const loss = this.#step(slot, weights, plan, data.trainRows, labels, examples);
+      const loss = this.#step(slot, weights, plan, activations, labels, examples);
       const totalSteps = instructions.rounds === undefined ? undefined : instructions.rounds * steps.length;
       const factor = learningRateFactor(training.schedule, (round - 1) * steps.length + index, totalSteps);
       slot.apply({
@@ -158,12 +162,12 @@ export class LinearTrainer implements LocalTrainer {
       optimizer: undefined,
     });
     const weights = await this.#weightsOf(slot, instructions, plan, request.baseDeltas);
-    const activations = createActivations(weights.rank, weights.labels);
+    const activations = this.#activationsOf(weights, rows);
+    activations.products.setMatrix(weights.a);
     const confusion = new Array<number>(weights.labels ** 2).fill(0);
     let lossSum = 0;
-    rows.forEach((row, index) => {
-      forward(weights, this.#table, row, activations);
-      const label = labels[index] ?? 0;
+    labels.forEach((label, index) => {
+      forward(weights, this.#table, index, activations);
       const cell = label * weights.labels + largest(activations.logits);
       confusion[cell] = (confusion[cell] ?? 0) + 1;
       lossSum += softmaxLoss(activations.logits, label);
@@ -255,20 +259,26 @@ export class LinearTrainer implements LocalTrainer {
     }
   }
 
+  /** Room for a request's examples and everything that is computed of one; the next request takes it over. */
+  #activationsOf(weights: LinearWeights, rows: Int32Array): Activations {
+    this.#products.open(weights.rank, this.#table, rows);
+    return createActivations(this.#products, weights);
+  }
+
   #receivedLoss(
     instructions: PlanInstructions,
     weights: LinearWeights,
-    rows: Int32Array,
+    activations: Activations,
     labels: Int32Array,
   ): number | undefined {
     const asked = directiveOf(instructions, "received-loss");
     if (asked === undefined) return undefined;
-    const activations = createActivations(weights.rank, weights.labels);
-    const taken = rows.subarray(0, asked.examples);
+    activations.products.setMatrix(weights.a);
+    const taken = labels.subarray(0, asked.examples);
     let sum = 0;
-    taken.forEach((row, index) => {
-      forward(weights, this.#table, row, activations);
-      sum += softmaxLoss(activations.logits, labels[index] ?? 0);
+    taken.forEach((label, index) => {
+      forward(weights, this.#table, index, activations);
+      sum += softmaxLoss(activations.logits, label);
     });
     return sum / taken.length;
   }
@@ -278,32 +288,35 @@ export class LinearTrainer implements LocalTrainer {
     slot: Slot,
     weights: LinearWeights,
     { trained }: AdapterPlan,
-    rows: Int32Array,
+    activations: Activations,
     labels: Int32Array,
     examples: readonly number[],
   ): number {
+    const { products, logits } = activations;
     const gradient = (name: string, like: Float32Array | undefined): Float32Array | undefined =>
       trained.has(name) && like !== undefined ? new Float32Array(like.length) : undefined;
     const gradients: LinearGradients = {
-      a: gradient(names.a, weights.a),
+      isATrained: trained.has(names.a),
       b: gradient(names.b, weights.b),
       r: gradient(names.r, weights.r),
       bias: gradient(names.bias, weights.bias),
     };
-    const activations = createActivations(weights.rank, weights.labels);
+    products.setMatrix(weights.a);
     let lossSum = 0;
     for (const example of examples) {
-      const row = rows[example] ?? 0;
-      forward(weights, this.#table, row, activations);
-      lossSum += softmaxLoss(activations.logits, labels[example] ?? 0);
-      backward(weights, this.#table, row, activations, 1 / examples.length, gradients);
+      forward(weights, this.#table, example, activations);
+      lossSum += softmaxLoss(logits, labels[example] ?? 0);
+      backward(weights, example, activations, 1 / examples.length, gradients);
     }
-    slot.addGradients(hostTensors(gradients, weights), undefined);
+    const a = gradients.isATrained ? products.takeSum() : undefined;
+    slot.addGradients(hostTensors({ ...gradients, a }, weights), undefined);
     return lossSum;
   }
 }
 
-function hostTensors(gradients: LinearGradients, { rank, labels, dIn }: LinearWeights): Map<string, HostTensor> {
+type GradientArrays = Readonly<Record<"a" | "b" | "r" | "bias", Float32Array | undefined>>;
+
+function hostTensors(gradients: GradientArrays, { rank, labels, dIn }: LinearWeights): Map<string, HostTensor> {
   const shapes = { a: [rank, dIn], b: [labels, rank], r: [rank, rank], bias: [labels, 1] } as const;
   const entries = (["a", "b", "r", "bias"] as const).flatMap((part) => {
     const data = gradients[part];

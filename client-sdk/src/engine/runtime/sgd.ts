@@ -18,12 +18,15 @@ export function sgdStep(
   const momentum = f32(settings.momentum ?? 0);
   const decay = f32(1 - learningRate * settings.weightDecay);
   const rate = f32(learningRate);
-  for (let i = 0; i < values.length; i++) {
-    let move = gradient[i] ?? 0;
-    if (momentum !== 0) {
-      move = f32(f32(momentum * (buffer[i] ?? 0)) + move);
-      buffer[i] = move;
-    }
+  const { length } = values;
+  if (momentum === 0) {
+    // The usual case by itself: this loop runs over every trained number in every step.
+    for (let i = 0; i < length; i++) values[i] = f32((values[i] ?? 0) * decay) - f32(rate * (gradient[i] ?? 0));
+    return;
+  }
+  for (let i = 0; i < length; i++) {
+    const move = f32(f32(momentum * (buffer[i] ?? 0)) + (gradient[i] ?? 0));
+    buffer[i] = move;
     values[i] = f32((values[i] ?? 0) * decay) - f32(rate * move);
   }
 }
