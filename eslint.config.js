@@ -9,6 +9,7 @@ export default tseslint.config(
       "coverage/**",
       "proto/src/gen/**",
       "aggregators/assembly/**",
+      "simulations/assembly/**",
       "**/*.cjs",
     ],
   },

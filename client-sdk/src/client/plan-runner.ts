@@ -41,7 +41,8 @@ export async function workOnPlan(
   }
   context.emit({ type: "plan", plan });
   const closed = new AbortController();
-  const planSignal = AbortSignal.any([signal, closed.signal]);
+  const leave = (): void => closed.abort(signal.reason);
+  signal.addEventListener("abort", leave, { once: true });
   const reporter = new ProgressReporter({
     connection: context.connection,
     planId: plan.planId,
@@ -51,7 +52,7 @@ export async function workOnPlan(
     onClosed: () => closed.abort(new FedLoraError("round-closed", "the coordinator closed the plan")),
   });
   try {
-    const finished = await finishWork(plan, sizes, context, reporter, planSignal);
+    const finished = await finishWork(plan, sizes, context, reporter, closed.signal);
     reporter.update({
       stage: "uploading",
       step: finished.metrics.numSteps,
@@ -69,6 +70,7 @@ export async function workOnPlan(
     }
     throw error;
   } finally {
+    signal.removeEventListener("abort", leave);
     await reporter.stop();
   }
 }

@@ -1,6 +1,5 @@
 import {
   FedLoraError,
-  parsePlanInstructions,
   readSafetensors,
   type BlobId,
   type PlanInstructions,
@@ -18,6 +17,7 @@ import { decodeDownload } from "./decode-download.js";
 import { assertSupported, uploadTensorBytes } from "./instructions.js";
 import { isAbandoned, isFatal, PlanDeclined } from "./plan-errors.js";
 import { policyRefusal, uploadRefusal } from "./policy.js";
+import { instructionsOf } from "./recent-instructions.js";
 import { assembleStart } from "./start-tensors.js";
 
 export interface PreparedPlan {
@@ -40,7 +40,7 @@ export async function preparePlan(
     const baseChain = joinBaseChain(await context.state.baseChains.load(plan.runId), plan, sizes);
     await assertAllowed(plan, sizes, baseChain, context);
     const fetch = blobFetcher(sizes, context, signal);
-    const instructions = parsePlanInstructions(await fetch.blob(plan.instructions));
+    const instructions = instructionsOf(plan.instructions, await fetch.blob(plan.instructions));
     assertSupported(instructions);
     assertPrivacySound(instructions, plan.kind);
     assertPrivacyWithin(instructions, plan, context);

@@ -22,6 +22,9 @@ export interface ReporterParts {
   readonly onClosed: () => void;
 }
 
+/** Why a nap ends early; one error for all, since making one is most of the cost of a nap. */
+const over = new FedLoraError("cancelled", "the nap is over");
+
 /**
  * Tells the coordinator now and then that this client is alive and how far it is, beside the work and never in its way:
  * a failed report is forgotten. Only the answer "the plan is closed" has a consequence.
@@ -42,11 +45,12 @@ export class ProgressReporter {
   update(progress: ReportedProgress): void {
     const isNewStage = progress.stage !== this.#progress.stage;
     this.#progress = progress;
-    if (isNewStage) this.#nap.abort();
+    if (isNewStage) this.#nap.abort(over);
   }
 
   async stop(): Promise<void> {
-    this.#stop.abort();
+    this.#stop.abort(over);
+    this.#nap.abort(over);
     await this.#done;
   }
 
@@ -55,8 +59,7 @@ export class ProgressReporter {
     while (!signal.aborted) {
       this.#nap = new AbortController();
       await this.#report(signal);
-      const either = AbortSignal.any([signal, this.#nap.signal]);
-      await this.#parts.clock.sleep(this.#parts.intervalMs, either).catch(() => undefined);
+      await this.#parts.clock.sleep(this.#parts.intervalMs, this.#nap.signal).catch(() => undefined);
     }
   }
 

@@ -37,10 +37,13 @@ export interface BaseJoin {
   readonly path: string;
 }
 
-/** A blob as a local file: `path` is `BlobStore.path(id)`. */
+/** A stored blob as whoever aggregates reads it. */
 export interface BlobFile {
   readonly blobId: BlobId;
+  /** `BlobStore.path(id)`; a mere name in errors where there are `bytes`. */
   readonly path: string;
+  /** `BlobStore.bytes(id)`: the blob where no file holds it. */
+  readonly bytes?: Uint8Array | undefined;
 }
 
 export interface UpdateFile extends BlobFile {

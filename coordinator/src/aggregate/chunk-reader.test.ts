@@ -22,33 +22,52 @@ async function store(bytes: Uint8Array): Promise<BlobFile> {
 }
 const size = 3 * chunkBytes + 1000;
 
-test("neighbouring ranges, in whichever order threads read them, give the bytes and hash each chunk once", async () => {
-  const bytes = bytesOf(size);
-  const blob = await store(bytes);
-  const cuts = fc.uniqueArray(fc.integer({ min: 1, max: size - 1 }), { maxLength: 8 });
-  fc.assert(
-    fc.property(cuts, fc.infiniteStream(fc.nat(2)), (places, readers) => {
-      const shared = sharedChunks([blob]);
-      const threads = Array.from({ length: 3 }, () => {
-        const [chunks] = FileChunks.all(shared);
-        const reader = new ChunkReader();
-        reader.open(blob, chunks!);
-        return { reader, chunks: chunks! };
-      });
-      const ends = [...places.sort((a, b) => a - b), size];
-      const ranges = ends.map((end, k) => [ends[k - 1] ?? 0, end] as const);
-      for (const [start, end] of [...ranges, ...ranges]) {
-        const { reader } = threads[readers.next().value as number]!;
-        expect(Buffer.compare(reader.read(start, end), bytes.subarray(start, end))).toBe(0);
-      }
-      expect(threads[0]!.chunks.missing()).toEqual([]);
-      for (const { reader, chunks } of threads) {
-        chunks.assertBlob(blob);
-        reader.close();
-      }
-    }),
-    { numRuns: 100 },
-  );
+test.each([
+  ["a file", store],
+  ["memory", (bytes: Uint8Array) => Promise.resolve({ path: "", blobId: blobIdOf(bytes), bytes })],
+])(
+  "from %s: neighbouring ranges, in whichever order threads read them, give the bytes and hash each chunk once",
+  async (_, make) => {
+    const bytes = bytesOf(size);
+    const blob = await make(bytes);
+    const cuts = fc.uniqueArray(fc.integer({ min: 1, max: size - 1 }), { maxLength: 8 });
+    fc.assert(
+      fc.property(cuts, fc.infiniteStream(fc.nat(2)), (places, readers) => {
+        const shared = sharedChunks([blob]);
+        const threads = Array.from({ length: 3 }, () => {
+          const [chunks] = FileChunks.all(shared);
+          const reader = new ChunkReader();
+          reader.open(blob, chunks!);
+          return { reader, chunks: chunks! };
+        });
+        const ends = [...places.sort((a, b) => a - b), size];
+        const ranges = ends.map((end, k) => [ends[k - 1] ?? 0, end] as const);
+        for (const [start, end] of [...ranges, ...ranges]) {
+          const { reader } = threads[readers.next().value as number]!;
+          expect(Buffer.compare(reader.read(start, end), bytes.subarray(start, end))).toBe(0);
+        }
+        expect(threads[0]!.chunks.missing()).toEqual([]);
+        for (const { reader, chunks } of threads) {
+          chunks.assertBlob(blob);
+          reader.close();
+        }
+      }),
+      { numRuns: 100 },
+    );
+  },
+);
+
+test("bytes in memory that are not those of the id, or too few, are refused as a file's are", () => {
+  const bytes = bytesOf(1000);
+  const blob = { path: "", blobId: blobIdOf(bytes), bytes };
+  const mismatch = expect.objectContaining({ code: "blob-hash-mismatch" }) as Error;
+  const [chunks] = FileChunks.all(sharedChunks([blob]));
+  const reader = new ChunkReader();
+  reader.open({ ...blob, bytes: bytes.subarray(0, 999) }, chunks!);
+  expect(() => reader.read(0, 1000)).toThrow(mismatch);
+  reader.close();
+  const changed = { ...blob, bytes: bytes.map((byte) => byte ^ 1) };
+  expect(() => reader.verify(changed, FileChunks.all(sharedChunks([changed]))[0]!)).toThrow(mismatch);
 });
 
 describe("a file's digests", () => {

@@ -4,7 +4,8 @@ import type { BlobFile, UpdateFile } from "./aggregation.js";
 import { FileChunks, sharedChunks } from "./file-chunks.js";
 
 interface OpenFile {
-  readonly fd: number;
+  /** Undefined where the blob's bytes are in memory. */
+  readonly fd: number | undefined;
   readonly blob: BlobFile;
   readonly chunks: FileChunks;
 }
@@ -28,12 +29,12 @@ export class ChunkReader {
 
   /** @throws FedLoraError `blob-not-found` */
   open(blob: BlobFile, chunks: FileChunks): void {
-    this.#file = { fd: openBlob(blob), blob, chunks };
+    this.#file = { fd: blob.bytes === undefined ? openBlob(blob) : undefined, blob, chunks };
     this.#start = this.#end = 0;
   }
 
   close(): void {
-    if (this.#file !== undefined) closeSync(this.#file.fd);
+    if (this.#file?.fd !== undefined) closeSync(this.#file.fd);
     this.#file = undefined;
   }
 
@@ -119,7 +120,9 @@ export class ChunkReader {
     if (this.#file === undefined) return;
     const { fd, blob } = this.#file;
     for (let at = 0; at < bytes.byteLength;) {
-      const count = readSync(fd, bytes, at, bytes.byteLength - at, offset + at);
+      const rest = bytes.subarray(at);
+      const count =
+        fd === undefined ? copyOf(blob, rest, offset + at) : readSync(fd, rest, 0, rest.length, offset + at);
       if (count === 0) {
         throw new FedLoraError("blob-hash-mismatch", `stored blob "${blob.path}" ends at byte ${offset + at}`, {
           details: { blobId: blob.blobId },
@@ -133,6 +136,13 @@ export class ChunkReader {
 /** Reads a stored blob and compares it with its id; throws as `ChunkReader.verify`. */
 export function verifyBlob(blob: BlobFile): void {
   for (const chunks of FileChunks.all(sharedChunks([blob]))) new ChunkReader().verify(blob, chunks);
+}
+
+/** As `readSync`, from memory. */
+function copyOf({ bytes }: BlobFile, to: Uint8Array, offset: number): number {
+  const part = bytes?.subarray(offset, offset + to.byteLength) ?? new Uint8Array(0);
+  to.set(part);
+  return part.byteLength;
 }
 
 function openBlob({ path, blobId }: BlobFile): number {

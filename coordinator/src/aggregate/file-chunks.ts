@@ -15,7 +15,7 @@ export interface SharedChunks {
 
 /** Looks how large the files are; nothing is read. */
 export function sharedChunks(updates: readonly BlobFile[]): SharedChunks {
-  const sizes = updates.map(({ path }) => statSync(path, { throwIfNoEntry: false })?.size);
+  const sizes = updates.map(({ path, bytes }) => bytes?.byteLength ?? statSync(path, { throwIfNoEntry: false })?.size);
   const count = sizes.reduce<number>((sum, size = 0) => sum + chunkCount(size), 0);
   return { sizes, memory: new SharedArrayBuffer(count * (digestBytes + 1)) };
 }

@@ -72,10 +72,10 @@ export class RoundWork {
   };
 }
 
-function readBlob({ blobId, path }: BlobFile): Uint8Array {
+function readBlob({ blobId, path, bytes: held }: BlobFile): Uint8Array {
   let bytes: Uint8Array;
   try {
-    bytes = readFileSync(path);
+    bytes = held ?? readFileSync(path);
   } catch (cause) {
     throw new FedLoraError("blob-not-found", `stored blob "${path}" cannot be opened`, { details: { blobId }, cause });
   }

@@ -1,7 +1,7 @@
 import type { BlobId, Clock } from "@fedlora/core";
 import { rm } from "node:fs/promises";
 
-import type { AggregationOutcome, UpdateFile } from "../aggregate/aggregation.js";
+import type { AggregationOutcome, BlobFile, UpdateFile } from "../aggregate/aggregation.js";
 import { learnCosts } from "../privacy/pay.js";
 import { releaseTerms, roundPrivacy } from "../privacy/release-terms.js";
 import { linksToJoin } from "./base-chain.js";
@@ -121,8 +121,14 @@ async function aggregate(
   const { instruction, rule } = driver.plans.forAnyone(methodState, state.methodPhase);
   const release = await releaseTerms(driver, command, instruction);
   const links = linksToJoin(state)?.map(({ blob }) => blob.id);
-  return withBlobFiles(blobs, [state.adapter.id, ...ids, ...(links ?? [])], (pathOf) =>
-    aggregation.run(
+  const inMemory = (id: BlobId): Uint8Array | undefined => blobs.bytes?.(id);
+  const filed = [state.adapter.id, ...ids].filter((id) => inMemory(id) === undefined);
+  return withBlobFiles(blobs, [...filed, ...(links ?? [])], (pathOf) => {
+    const blobOf = (blobId: BlobId): BlobFile => {
+      const bytes = inMemory(blobId);
+      return bytes === undefined ? { blobId, path: pathOf(blobId) } : { blobId, path: blobId, bytes };
+    };
+    return aggregation.run(
       {
         spec: context.spec,
         adapterLayout: context.layout,
@@ -130,7 +136,7 @@ async function aggregate(
         round: state.round,
         phase: state.methodPhase,
         state: methodState,
-        global: { blobId: state.adapter.id, path: pathOf(state.adapter.id) },
+        global: blobOf(state.adapter.id),
         baseVersion: state.baseVersion,
         deltaPath,
         join: links && { path: joinPath, deltas: links.map((blobId) => ({ blobId, path: pathOf(blobId) })) },
@@ -142,8 +148,7 @@ async function aggregate(
           return {
             id: planId,
             clientId,
-            blobId: acceptance.blobId as BlobId,
-            path: pathOf(acceptance.blobId as BlobId),
+            ...blobOf(acceptance.blobId as BlobId),
             layout: values,
             codec,
             weight: staleness === 0 ? acceptance.weight : acceptance.weight * rule.staleWeight(staleness),
@@ -156,8 +161,8 @@ async function aggregate(
         }),
       },
       signal,
-    ),
-  );
+    );
+  });
 }
 
 /** Updates of plans with the same instructions share one form. */

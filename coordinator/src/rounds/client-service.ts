@@ -55,7 +55,7 @@ export class CoordinatorClientService implements ClientService {
     const key = Buffer.from(publicKey).toString("hex");
     const facts = { clientId, name, publicKey: key, baseModelHashes, capability };
     await registry.commit((state) => {
-      const known = state.clients[clientId];
+      const known = state.clients.get(clientId);
       const isSame =
         known !== undefined &&
         JSON.stringify([known.name, known.baseModelHashes, known.capability]) ===
@@ -66,7 +66,7 @@ export class CoordinatorClientService implements ClientService {
     if (told !== undefined) this.#told.set(clientId, { ...told, isKnown: true });
     presence.introduce({ clientId, baseModelHashes, capability, runId: undefined });
     presence.arrivals.notify();
-    hooks.onEnrolled?.(Object.keys(registry.durable.clients).length);
+    hooks.onEnrolled?.(registry.durable.clients.size);
     return clientId;
   }
 
@@ -298,7 +298,7 @@ export class CoordinatorClientService implements ClientService {
   #known(clientId: ClientId): PresentClient {
     const present = this.#core.presence.get(clientId);
     if (present !== undefined) return present;
-    const enrolled = this.#core.registry.durable.clients[clientId];
+    const enrolled = this.#core.registry.durable.clients.get(clientId);
     if (enrolled === undefined) throw new FedLoraError("unauthenticated", `client ${clientId} is not enrolled`);
     const { baseModelHashes, capability } = enrolled;
     return { clientId, baseModelHashes, capability, runId: undefined };

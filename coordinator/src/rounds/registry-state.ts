@@ -3,6 +3,7 @@ import type { BaseModelHash, ClientId, RunId } from "@fedlora/core";
 import { z } from "zod";
 
 import type { CapabilityReport } from "../service.js";
+import { PersistentMap } from "./persistent-map.js";
 import type { BlobRef } from "./run-events.js";
 
 /** Facts that belong to no run. */
@@ -32,21 +33,21 @@ export interface EnrolledClient {
   readonly enrolledMs: number;
 }
 
-/** Clients and models that the coordinator knows; a plain JSON value. */
+/** Clients and models that the coordinator knows; written as JSON, `clients` is an object. */
 export interface RegistryState {
-  readonly clients: Readonly<Record<ClientId, EnrolledClient>>;
+  readonly clients: PersistentMap<ClientId, EnrolledClient>;
   readonly models: Readonly<Record<BaseModelHash, BlobRef>>;
 }
 
-export const emptyRegistry: RegistryState = { clients: {}, models: {} };
+export const emptyRegistry: RegistryState = { clients: PersistentMap.empty(), models: {} };
 
 export function reduceRegistry(state: RegistryState, event: RegistryEvent): RegistryState {
   switch (event.type) {
     case "client-enrolled": {
       const { clientId, name, publicKey, baseModelHashes, capability, atMs } = event;
-      const enrolledMs = state.clients[clientId]?.enrolledMs ?? atMs;
+      const enrolledMs = state.clients.get(clientId)?.enrolledMs ?? atMs;
       const client = { name, publicKey, baseModelHashes, capability, enrolledMs };
-      return { ...state, clients: { ...state.clients, [clientId]: client } };
+      return { ...state, clients: state.clients.with(clientId, client) };
     }
     case "model-registered":
       return { ...state, models: { ...state.models, [event.hash]: event.manifest } };
@@ -84,6 +85,9 @@ const registrySnapshotSchema = z.object({
 /** A registry's snapshot of any version; undefined for what is none. */
 export function parseRegistrySnapshot(value: unknown): RegistrySnapshot | undefined {
   const parsed = registrySnapshotSchema.safeParse(value);
+  if (!parsed.success) return undefined;
+  const { registry, runs } = parsed.data;
+  const clients = PersistentMap.of(Object.entries(registry.clients));
   // Ids are texts here, and a capability is whatever its client said when it enrolled.
-  return parsed.success ? (parsed.data as unknown as RegistrySnapshot) : undefined;
+  return { registry: { ...registry, clients }, runs } as unknown as RegistrySnapshot;
 }

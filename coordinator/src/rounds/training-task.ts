@@ -5,6 +5,7 @@ import { decideDeadline, decideRefill, decideUnfilled, isUnfilled, vacancies } f
 import type { RunDriver } from "./run-driver.js";
 import type { RunCommand } from "./run-reducer.js";
 import { plansOf } from "./run-state.js";
+import { waitForAny } from "./wakeup.js";
 
 /**
  * Watches over a round's training: takes the slots of silent clients, refills free ones, closes the round at its deadline or,
@@ -52,20 +53,12 @@ export async function waitForEither(
   waitMs: number,
   signal: AbortSignal,
 ): Promise<void> {
-  const either = new AbortController();
-  const stop = (): void => either.abort(signal.reason);
-  signal.addEventListener("abort", stop, { once: true });
-  try {
-    const quiet = (wait: Promise<void>): Promise<void> => wait.catch(() => undefined);
-    await Promise.race([
-      quiet(driver.changes.wait(changes, waitMs, either.signal)),
-      quiet(driver.parts.presence.arrivals.wait(arrivals, waitMs, either.signal)),
-    ]);
-  } finally {
-    signal.removeEventListener("abort", stop);
-    either.abort();
-  }
-  signal.throwIfAborted();
+  const { clock, presence } = driver.parts;
+  const waits = [
+    { wakeup: driver.changes, version: changes },
+    { wakeup: presence.arrivals, version: arrivals },
+  ];
+  await waitForAny(clock, waits, waitMs, signal);
 }
 
 async function refill(driver: RunDriver, command: RunCommand): Promise<void> {

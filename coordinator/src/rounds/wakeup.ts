@@ -24,26 +24,38 @@ export class Wakeup {
   }
 
   /** Resolves when `notify` was called since `version`, or after `timeoutMs`; rejects with the signal's reason. */
-  async wait(version: number, timeoutMs: number, signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    if (this.#version !== version) return;
-    const timer = new AbortController();
-    const stop = (): void => timer.abort(signal.reason);
-    signal.addEventListener("abort", stop, { once: true });
-    let wake: () => void = stop;
-    try {
-      await Promise.race([
-        this.#clock.sleep(Math.max(0, Math.ceil(timeoutMs)), timer.signal).catch(() => undefined),
-        new Promise<void>((resolve) => {
-          wake = resolve;
-          this.#waiting.add(resolve);
-        }),
-      ]);
-    } finally {
-      this.#waiting.delete(wake);
-      signal.removeEventListener("abort", stop);
-      timer.abort(over);
-    }
-    signal.throwIfAborted();
+  wait(version: number, timeoutMs: number, signal: AbortSignal): Promise<void> {
+    return waitForAny(this.#clock, [{ wakeup: this, version }], timeoutMs, signal);
   }
+
+  /** Has `wake` called at every `notify` until the result is. */
+  onNotify(wake: () => void): () => void {
+    this.#waiting.add(wake);
+    return () => this.#waiting.delete(wake);
+  }
+}
+
+/** As `Wakeup.wait`, for whichever is told first: one timer for all of them. */
+export async function waitForAny(
+  clock: Clock,
+  waits: readonly { readonly wakeup: Wakeup; readonly version: number }[],
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  signal.throwIfAborted();
+  if (waits.some(({ wakeup, version }) => wakeup.version !== version)) return;
+  const timer = new AbortController();
+  let end = (): void => undefined;
+  const ended = new Promise<void>((resolve) => (end = resolve));
+  const forget = waits.map(({ wakeup }) => wakeup.onNotify(end));
+  signal.addEventListener("abort", end, { once: true });
+  clock.sleep(Math.max(0, Math.ceil(timeoutMs)), timer.signal).then(end, end);
+  try {
+    await ended;
+  } finally {
+    for (const each of forget) each();
+    signal.removeEventListener("abort", end);
+    timer.abort(over);
+  }
+  signal.throwIfAborted();
 }

@@ -155,6 +155,10 @@ class MemoryBlobStore implements BlobStore {
     return undefined;
   }
 
+  bytes(id: BlobId): Uint8Array | undefined {
+    return this.#medium.blobs.get(id);
+  }
+
   /** In the folder of temporary files, which the system clears. */
   scratchPath(): string {
     return join(tmpdir(), `fedlora-scratch-${randomUUID()}`);

@@ -55,6 +55,8 @@ export interface BlobStore {
   read(id: BlobId, offset: number, length: number, into?: Uint8Array): Promise<Uint8Array>;
   /** Local path for workers that read tensor by tensor; undefined where the store has no files. */
   path(id: BlobId): string | undefined;
+  /** The blob itself where the store holds it in memory, not to be changed; absent, or undefined: it does not. */
+  bytes?(id: BlobId): Uint8Array | undefined;
   /** Where a worker may write a file that is stored or removed afterwards; what a crash leaves there goes at the next opening. */
   scratchPath(): string;
   /** Stores bytes that are in memory already. */

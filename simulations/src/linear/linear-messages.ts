@@ -22,7 +22,8 @@ export interface ThreadWork {
   readonly kind: "train" | "evaluate";
   readonly id: number;
   readonly rows: SentRows;
-  readonly instructions: PlanInstructions;
+  /** Undefined: those of the request before, which a cohort shares. */
+  readonly instructions: PlanInstructions | undefined;
   readonly start: StateDict;
   readonly baseDeltas: readonly BaseDelta[] | undefined;
   readonly rest: Pick<TrainRequest, "round" | "streamKey" | "optimizerState" | "isNewcomer"> | undefined;

@@ -1,5 +1,11 @@
 import type { LocalTrainer, TrainRequest, TrainResult } from "@fedlora/client-sdk";
-import { FedLoraError, isErrorCode, type EvaluationCounts, type ModelManifest } from "@fedlora/core";
+import {
+  FedLoraError,
+  isErrorCode,
+  type EvaluationCounts,
+  type ModelManifest,
+  type PlanInstructions,
+} from "@fedlora/core";
 import { startThread } from "@fedlora/core/node";
 import type { Worker } from "node:worker_threads";
 import type { FeatureTable } from "../data/simulation-data.js";
@@ -22,7 +28,7 @@ export async function startLinearThread(table: FeatureTable, manifest: ModelMani
     trainer.onFailure = reject;
   });
   worker.postMessage({ kind: "start", table, manifest } satisfies ThreadRequest);
-  return { trainer, engine: await engine };
+  return { trainer, engine: await engine, depth: 2 };
 }
 
 /** A trainer in another thread. */
@@ -31,6 +37,7 @@ class ThreadTrainer implements LocalTrainer {
   readonly #numLabels: number;
   readonly #waiting = new Map<number, Waiting>();
   #lastId = 0;
+  #lastInstructions: PlanInstructions | undefined;
   /** Why the thread is gone. */
   #failure: FedLoraError | undefined;
   onReady: (engine: RoomWorker["engine"]) => void = () => undefined;
@@ -69,7 +76,9 @@ class ThreadTrainer implements LocalTrainer {
     { instructions, start, data, baseDeltas }: Parameters<LocalTrainer["evaluate"]>[0],
   ): Omit<ThreadWork, "id" | "rest"> {
     if (!(data instanceof ClientData)) throw new FedLoraError("data-invalid", `data set "${data.name}" has no numbers`);
-    return { kind, rows: this.#rowsOf(data), instructions, start, baseDeltas };
+    const isKnown = instructions === this.#lastInstructions;
+    this.#lastInstructions = instructions;
+    return { kind, rows: this.#rowsOf(data), instructions: isKnown ? undefined : instructions, start, baseDeltas };
   }
 
   #rowsOf({ name, trainRows, heldOutRows, relabel }: ClientData): SentRows {

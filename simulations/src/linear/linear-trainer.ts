@@ -67,6 +67,7 @@ export class LinearTrainer implements LocalTrainer {
   readonly #table: FeatureTable;
   readonly #manifest: ModelManifest;
   readonly #products = new RowProducts();
+  readonly #plans = new WeakMap<PlanInstructions, AdapterPlan>();
   #merged: { readonly ids: readonly string[]; readonly weights: Float32Array } | undefined;
 
   constructor(table: FeatureTable, manifest: ModelManifest) {
@@ -189,12 +190,17 @@ export class LinearTrainer implements LocalTrainer {
     return merged.length <= ids.length && merged.every((id, index) => ids[index] === id) ? merged.length : 0;
   }
 
-  #planOf({ adapter, task, roles }: PlanInstructions): AdapterPlan {
+  /** The same object for the same instructions: a cohort shares them. */
+  #planOf(instructions: PlanInstructions): AdapterPlan {
+    const known = this.#plans.get(instructions);
+    if (known !== undefined) return known;
+    const { adapter, task, roles } = instructions;
     const own = roles.filter(({ spec }) => !isControlTensor(spec.name));
     const plan = planAdapter(adapter, task, this.#manifest, own);
     if (plan.adapted[0]?.form === "vera") {
       throw new FedLoraError("model-unsupported", "the linear model takes adapters of the variants lora and latent");
     }
+    this.#plans.set(instructions, plan);
     return plan;
   }
 

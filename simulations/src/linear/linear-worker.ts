@@ -1,4 +1,4 @@
-import { FedLoraError } from "@fedlora/core";
+import { FedLoraError, type PlanInstructions } from "@fedlora/core";
 import { parentPort } from "node:worker_threads";
 import { vectorView } from "../data/simulation-data.js";
 import { ClientData } from "../runtime/client-data.js";
@@ -8,6 +8,10 @@ import { LinearTrainer } from "./linear-trainer.js";
 
 let trainer: LinearTrainer | undefined;
 let data: ReturnType<typeof vectorView> | undefined;
+/** Of the latest request. */
+let instructions: PlanInstructions | undefined;
+/** Requests are done one after the other. */
+let last = Promise.resolve();
 const answer = (message: ThreadAnswer): void => parentPort?.postMessage(message);
 
 parentPort?.on("message", (request: ThreadRequest) => {
@@ -18,19 +22,27 @@ parentPort?.on("message", (request: ThreadRequest) => {
     return;
   }
   const { id } = request;
-  perform(request).then(
-    (result) => answer({ kind: "done", id, result }),
-    (thrown: unknown) => {
-      const { code, message } = FedLoraError.from(thrown);
-      answer({ kind: "failed", id, code, message });
-    },
-  );
+  if (request.kind !== "held") instructions = request.instructions ?? instructions;
+  const own = instructions;
+  last = last
+    .then(() => perform(request, own))
+    .then(
+      (result) => answer({ kind: "done", id, result }),
+      (thrown: unknown) => {
+        const { code, message } = FedLoraError.from(thrown);
+        answer({ kind: "failed", id, code, message });
+      },
+    );
 });
 
-async function perform(request: Exclude<ThreadRequest, { kind: "start" }>) {
+async function perform(
+  request: Exclude<ThreadRequest, { kind: "start" }>,
+  instructions: PlanInstructions | undefined,
+): Promise<Extract<ThreadAnswer, { kind: "done" }>["result"]> {
   if (trainer === undefined) throw new FedLoraError("internal", "the thread was not started");
   if (request.kind === "held") return trainer.heldBaseDeltas(request.ids);
-  const { instructions, start, baseDeltas } = request;
+  if (instructions === undefined) throw new FedLoraError("internal", "the thread has no instructions");
+  const { start, baseDeltas } = request;
   const shared = { instructions, start, data: rowsOf(request.rows), ...(baseDeltas && { baseDeltas }) };
   return request.rest === undefined ? trainer.evaluate(shared) : trainer.train({ ...shared, ...request.rest });
 }

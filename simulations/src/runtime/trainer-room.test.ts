@@ -36,3 +36,31 @@ test("no more work at a time than there are workers; what was aborted in the que
   expect([begun.length, most]).toEqual([5, 2]);
   expect(room.busyMs).toBeGreaterThan(0);
 });
+
+test("workers of depth 2 get a second request each, but nobody before all have their first", async () => {
+  const got = [0, 0];
+  const ends: (() => void)[] = [];
+  const workers = got.map((_, index) => {
+    const train = async (): Promise<unknown> => {
+      got[index] = got[index]! + 1;
+      await new Promise<void>((resolve) => ends.push(resolve));
+      return {};
+    };
+    return { ...worker("a", train), depth: 2 };
+  });
+  const room = new TrainerRoom(workers);
+  const train = (): Promise<unknown> =>
+    room.train({} as Parameters<LocalTrainer["train"]>[0], new AbortController().signal);
+  const all = [train(), train()];
+  expect(got).toEqual([1, 1]);
+  all.push(train(), train(), train());
+  expect(got).toEqual([2, 2]);
+
+  while (ends.length > 0) {
+    ends.shift()!();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  await Promise.all(all);
+  expect(got[0]! + got[1]!).toBe(5);
+});

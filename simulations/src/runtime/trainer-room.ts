@@ -6,6 +6,16 @@ import type { EngineIdentity } from "../device/profile.js";
 export interface RoomWorker {
   readonly trainer: LocalTrainer;
   readonly engine: EngineIdentity;
+  /** Requests at a time, default 1; a thread that has the next one at hand does not wait for this thread between two. */
+  readonly depth?: number;
+}
+
+interface Place {
+  readonly trainer: LocalTrainer;
+  readonly depth: number;
+  requests: number;
+  /** When it last began to work, in milliseconds of `performance.now`. */
+  sinceMs: number;
 }
 
 type Job = (trainer: LocalTrainer) => Promise<void>;
@@ -17,7 +27,7 @@ type Job = (trainer: LocalTrainer) => Promise<void>;
 export class TrainerRoom implements LocalTrainer {
   readonly engine: EngineIdentity;
   readonly #workers: readonly RoomWorker[];
-  readonly #idle: LocalTrainer[];
+  readonly #places: readonly Place[];
   readonly #queue: Job[] = [];
   #busyMs = 0;
 
@@ -28,7 +38,7 @@ export class TrainerRoom implements LocalTrainer {
     assertOneEngine(workers.map(({ engine }) => engine));
     this.engine = first.engine;
     this.#workers = workers;
-    this.#idle = workers.map(({ trainer }) => trainer);
+    this.#places = workers.map(({ trainer, depth = 1 }) => ({ trainer, depth, requests: 0, sinceMs: 0 }));
   }
 
   /** Milliseconds of this machine that trainers worked so far, all together. */
@@ -57,14 +67,11 @@ export class TrainerRoom implements LocalTrainer {
   #enqueue<T>(work: (trainer: LocalTrainer) => Promise<T>, signal: AbortSignal): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#queue.push(async (trainer) => {
-        const begin = performance.now();
         try {
           signal.throwIfAborted();
           resolve(await work(trainer));
         } catch (error) {
           reject(FedLoraError.from(error));
-        } finally {
-          this.#busyMs += performance.now() - begin;
         }
       });
       this.#next();
@@ -72,15 +79,15 @@ export class TrainerRoom implements LocalTrainer {
   }
 
   #next(): void {
-    const trainer = this.#idle.pop();
-    if (trainer === undefined) return;
+    const place = this.#places.reduce((least, each) => (each.requests < least.requests ? each : least));
+    if (place.requests >= place.depth) return;
     const job = this.#queue.shift();
-    if (job === undefined) {
-      this.#idle.push(trainer);
-      return;
-    }
-    void job(trainer).then(() => {
-      this.#idle.push(trainer);
+    if (job === undefined) return;
+    if (place.requests === 0) place.sinceMs = performance.now();
+    place.requests += 1;
+    void job(place.trainer).then(() => {
+      place.requests -= 1;
+      if (place.requests === 0) this.#busyMs += performance.now() - place.sinceMs;
       this.#next();
     });
   }

@@ -45,6 +45,7 @@ function withFiles(blobs: BlobStore, medium: MemoryMedium, folder: string): Blob
       files.add(id);
       return path;
     },
+    bytes: (id) => medium.blobs.get(id),
     scratchPath: () => blobs.scratchPath(),
     put: (bytes) => blobs.put(bytes),
     openPartial: (...args) => blobs.openPartial(...args),
