@@ -32,7 +32,7 @@ export type { EntryNoise } from "./privacy/entry-noise.js";
 export type { NoiseRow, NoiseTable } from "./privacy/noise-table.js";
 export { noiseVerdict, runNoise } from "./privacy/run-noise.js";
 export type { RunNoise } from "./privacy/run-noise.js";
-export { compileMethod } from "./compile-method.js";
+export { assertMethod, compileMethod } from "./compile-method.js";
 export { planInstructions } from "./plan-instructions.js";
 export { builtinInitialisations, initialisationOf } from "./init/initialisation-of.js";
 export { principalFactors } from "./init/principal-factors.js";

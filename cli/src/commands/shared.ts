@@ -46,7 +46,7 @@ export function parseRunId(value: string): RunId {
 export function wholeNumber(flag: string, least: number, most: number): (value: string) => number {
   return (value) => {
     const number = Number(value);
-    if (Number.isInteger(number) && number >= least && number <= most) return number;
+    if (value.trim() !== "" && Number.isInteger(number) && number >= least && number <= most) return number;
     throw new FedLoraError("config-invalid", `${flag} "${value}" must be a whole number in [${least}, ${most}]`);
   };
 }

@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { FedLoraError } from "@fedlora/core";
 import { Command } from "commander";
+import type { SimulateOptions } from "@fedlora/simulations";
 import { createOutput } from "../output.js";
 import { interruptSignal, wholeNumber, withJson } from "./shared.js";
 
@@ -20,7 +21,9 @@ export function simulateCommand(version: string): Command {
   return scenarioCommand("simulate", "run a scenario: thousands of virtual clients, virtual time, one machine")
     .option("--variant <name>", "run this variant of the scenario instead of its run as it is")
     .option("--schema", "print the JSON Schema of scenarios")
-    .action((path: string | undefined, flags: SimulateFlags) => act(path, flags, flags.variant, version));
+    .action((path: string | undefined, flags: SimulateFlags) =>
+      act(path, flags, flags.variant === undefined ? [] : [flags.variant], version),
+    );
 }
 
 /** `fedlora compare`: all variants of a scenario over the same seeds and data. */
@@ -49,7 +52,7 @@ function scenarioCommand(name: string, description: string): Command {
 async function act(
   path: string | undefined,
   flags: SimulateFlags,
-  variant: string | undefined,
+  variants: SimulateOptions["variants"],
   version: string,
 ): Promise<void> {
   const { scenarioJsonSchema, scenarioProgress, simulateScenario, textReport } = await import("@fedlora/simulations");
@@ -61,7 +64,7 @@ async function act(
   if (path === undefined) throw new FedLoraError("config-invalid", "which scenario? name its file");
   const { summary, outFolder } = await simulateScenario({
     path,
-    variant,
+    variants,
     seeds: flags.seeds,
     workers: flags.workers,
     outFolder: flags.out,
@@ -79,5 +82,7 @@ async function act(
 }
 
 function parseSeeds(value: string): readonly number[] {
-  return value.split(",").map(wholeNumber("--seeds", 0, 2 ** 32 - 1));
+  const seeds = value.split(",").map(wholeNumber("--seeds", 0, 2 ** 32 - 1));
+  if (new Set(seeds).size === seeds.length) return seeds;
+  throw new FedLoraError("config-invalid", `--seeds "${value}" names a seed twice`);
 }

@@ -48,7 +48,7 @@ test.each([
     '{"text":"a","from":"b"}',
     { key: "form" },
     "scenario-invalid",
-    /data\.key: no record has a column "form"; did you mean "from"\?/,
+    /data\.key: no record has a column "form"; columns are .*; did you mean "from"\?/,
   ],
   ["a missing text", "x.jsonl", '{"text":"a"}\n{"txt":"b"}', {}, "data-invalid", /x\.jsonl:2 has no "text"/],
   ["a short record", "x.csv", "text,from\na\n", {}, "data-invalid", /record 1 has 1 cells, the header 2/],

@@ -75,6 +75,6 @@ function assertColumn(field: string, name: string | undefined, records: readonly
   if (name === undefined || records.length === 0) return;
   if (records.some(({ columns }) => Object.hasOwn(columns, name))) return;
   const known = [...new Set(records.flatMap(({ columns }) => Object.keys(columns)))].sort();
-  const message = `data.${field}: no record has a column "${name}"${suggestion(name, known)}; columns are ${known.join(", ")}`;
+  const message = `data.${field}: no record has a column "${name}"; columns are ${known.join(", ")}${suggestion(name, known)}`;
   throw new FedLoraError("scenario-invalid", message, { details: { path: `data.${field}` } });
 }

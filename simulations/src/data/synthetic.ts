@@ -1,5 +1,6 @@
 import { RandomStream, deriveKey, randomKey } from "@fedlora/core";
 import type { DataSpec } from "../scenario/data-schema.js";
+import { numbered } from "./data-shape.js";
 import { FeatureTableBuilder, vectorData, type SimulationData } from "./simulation-data.js";
 
 type Synthetic = Extract<DataSpec, { kind: "synthetic" }>;
@@ -22,6 +23,5 @@ export function syntheticData({ examples, features, labels, spread }: Synthetic)
     );
   }
   const source = `Gaussian clouds, ${labels} labels, ${features} features, spread ${spread}`;
-  const names = Array.from({ length: labels }, (_, label) => String(label));
-  return vectorData({ name: "synthetic", source, licence: "none needed" }, table.build(), names);
+  return vectorData({ name: "synthetic", source, licence: "none needed" }, table.build(), numbered(labels));
 }

@@ -42,8 +42,8 @@ function keyOf({ key }: ByKey, { keys, defaultKey }: PartitionedRows): (row: num
   const known = [...keys.keys()];
   const found = name === undefined ? undefined : keys.get(name);
   if (found !== undefined) return found;
-  const got = name === undefined ? "is missing" : `"${name}" is no key of the data${suggestion(name, known)}`;
-  throw new FedLoraError("scenario-invalid", `partition.key ${got}; keys are ${known.join(", ") || "none"}`, {
-    details: { path: "partition.key" },
-  });
+  const got = name === undefined ? "is missing" : `"${name}" is no key of the data`;
+  const hint = name === undefined ? "" : suggestion(name, known);
+  const message = `partition.key ${got}; keys are ${known.join(", ") || "none"}${hint}`;
+  throw new FedLoraError("scenario-invalid", message, { details: { path: "partition.key" } });
 }

@@ -127,7 +127,7 @@ describe("what cannot be is refused with its reason:", () => {
       { kind: "by-key", key: "sendre", minExamples: 1 },
       {},
       "scenario-invalid",
-      /"sendre" is no key of the data; did you mean "sender"\?; keys are sender, list/,
+      /"sendre" is no key of the data; keys are sender, list; did you mean "sender"\?/,
     ],
     [
       "no key at all",

@@ -1,8 +1,8 @@
 import { loadBaseModel, openModelWorkbench, type BaseModel } from "@fedlora/client-sdk";
-import { FedLoraError, supportedDirectives, type ModelManifest } from "@fedlora/core";
+import { supportedDirectives, type ModelManifest } from "@fedlora/core";
 import { resolve } from "node:path";
 import type { SimulationData } from "../data/simulation-data.js";
-import { assertUnread, ensureDecoder, type DecoderProgress } from "../decoder/ensure-decoder.js";
+import { ensureDecoder, type DecoderProgress } from "../decoder/ensure-decoder.js";
 import { miniLmFolder } from "../demo/spam-task.js";
 import { linearManifest } from "../linear/linear-model.js";
 import { openLinearRoom } from "../linear/open-linear-room.js";
@@ -16,7 +16,7 @@ export interface OpenModel {
 }
 
 export interface OpenModelOptions {
-  readonly scenario: Pick<Scenario, "model" | "data">;
+  readonly model: Scenario["model"];
   readonly data: SimulationData;
   /** Trainers at work at a time, each in a thread or with an engine of its own; 0: one, in this thread where it can be. */
   readonly workers: number;
@@ -31,19 +31,10 @@ export interface OpenModelOptions {
 /**
  * The scenario's base model, once per worker, and whoever trains on it.
  *
- * @throws FedLoraError `scenario-invalid` for a model that cannot learn from the data, `engine-mixed`, and what loading a model
- *   throws
+ * @throws FedLoraError `engine-mixed`, and what loading a model throws
  */
 export async function openModel(options: OpenModelOptions): Promise<OpenModel> {
-  const { scenario, data, workers, cacheFolder } = options;
-  const { model } = scenario;
-  const isNumbers = data.features !== undefined;
-  if (isNumbers !== (model.kind === "linear")) {
-    const message = isNumbers
-      ? `model.kind ${model.kind} learns from texts, the data ${data.info.name} are numbers: use model.kind linear`
-      : `model.kind linear learns from numbers, the data ${data.info.name} are texts: use model.kind minilm, small-decoder or folder`;
-    throw new FedLoraError("scenario-invalid", message, { details: { path: "model.kind" } });
-  }
+  const { model, data, workers, cacheFolder } = options;
   if (model.kind === "linear") {
     const manifest = linearManifest(data.features?.dim ?? 0, data.labels?.length ?? 0);
     return { manifest, room: await openLinearRoom(data, manifest, workers) };
@@ -55,13 +46,12 @@ export async function openModel(options: OpenModelOptions): Promise<OpenModel> {
 
 function folderOf(
   model: Exclude<Scenario["model"], { readonly kind: "linear" }>,
-  { scenario, folder, ...options }: OpenModelOptions,
+  { folder, ...options }: OpenModelOptions,
 ): string | Promise<string> {
   switch (model.kind) {
     case "minilm":
       return miniLmFolder();
     case "small-decoder":
-      assertUnread(model, scenario.data);
       return ensureDecoder({ spec: model, ...options });
     case "folder":
       return resolve(folder, model.path);

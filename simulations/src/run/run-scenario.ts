@@ -3,8 +3,10 @@ import { join, resolve } from "node:path";
 import { loadData } from "../data/load-data.js";
 import type { DataInfo } from "../data/simulation-data.js";
 import type { Scenario } from "../scenario/scenario-schema.js";
+import { assertScenario } from "../scenario/check-scenario.js";
 import { variantScenario } from "../scenario/variant-scenario.js";
 import { plainVariant, variantSpec } from "../scenario/variant-spec.js";
+import { assertDataSuffice } from "./assert-data-suffice.js";
 import { openModel } from "./open-model.js";
 import { referenceRun } from "./reference-runs.js";
 import type { RoundRow, RunResult } from "./round-row.js";
@@ -45,14 +47,20 @@ export interface ScenarioResult {
 
 /**
  * Runs every variant with every seed, one after the other, on one copy of data and model. Writes a line per round as it goes.
- * All specs are checked before the first run begins.
+ * What can be wrong with the scenario is found as early as it can be: before the data are read, before the model is opened,
+ * before the first run.
  */
 export async function runScenario(options: RunScenarioOptions): Promise<ScenarioResult> {
   const { scenario, folder, variants, seeds, workers, outFolder, cacheFolder, progress, signal } = options;
+  assertScenario(scenario, variants);
   progress.say(`Reading the data: ${scenario.data.kind}`);
   const data = await loadData(scenario.data, folder);
+  for (const variant of variants) {
+    const { cohort } = variantSpec(scenario, variant, 0, undefined, data.labels);
+    await assertDataSuffice(variantScenario(scenario, variant), data, seeds, cohort.size, folder);
+  }
   const { manifest, room } = await openModel({
-    scenario,
+    model: scenario.model,
     data,
     workers,
     folder,

@@ -40,11 +40,16 @@ function scenarioText(changes: { top?: object; run?: object } = {}): string {
   });
 }
 
-function simulate(changes: { top?: object; run?: object } = {}, room = inline, seed = 0): Promise<RunResult> {
+function simulate(
+  changes: { top?: object; run?: object } = {},
+  room = inline,
+  seed = 0,
+  onRound = (): void => undefined,
+): Promise<RunResult> {
   const scenario = parseScenario(scenarioText(changes));
   const spec = variantSpec(scenario, "run", seed, manifest, data.labels);
   const { signal } = new AbortController();
-  return simulateRun({ scenario, folder: ".", variant: "run", seed, spec, manifest, data, room, signal });
+  return simulateRun({ scenario, folder: ".", variant: "run", seed, spec, manifest, data, room, signal, onRound });
 }
 
 /** All of a result but what is of this machine. */
@@ -217,11 +222,13 @@ test("what no client can do ends the simulation with its reason", async () => {
   });
 });
 
-test("a worker that dies ends the simulation with its reason", async () => {
-  const dying = await openLinearRoom(data, manifest, 1);
-  await dying.close();
-  const run = simulate({}, dying);
-  await expect(run).rejects.toMatchObject({ code: "internal" });
+test("a thread that dies in the middle ends the simulation with its reason", async () => {
+  const dying = await openLinearRoom(data, manifest, 2);
+  const run = simulate({ run: { rounds: 50 } }, dying, 0, () => void dying.close());
+  await expect(run).rejects.toMatchObject({
+    code: "internal",
+    message: expect.stringMatching(/client-\d+ cannot train: a simulation's thread ended with code 1/),
+  });
 });
 
 test("a cohort larger than the population is refused", async () => {

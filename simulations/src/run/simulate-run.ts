@@ -25,6 +25,7 @@ import { KeptStore } from "../runtime/kept-store.js";
 import { openCoordinator, type SimulatedCoordinator } from "../runtime/open-coordinator.js";
 import type { TrainerRoom } from "../runtime/trainer-room.js";
 import { VirtualClock } from "../runtime/virtual-clock.js";
+import { assertCohort } from "../scenario/check-scenario.js";
 import type { Scenario } from "../scenario/scenario-schema.js";
 import { GlobalTest } from "./global-test.js";
 import type { RoundRow, RunPrivacy, RunResult } from "./round-row.js";
@@ -84,7 +85,7 @@ async function run(options: SimulateRunOptions, workFolder: string): Promise<Omi
   const { scenario, variant, seed, spec, manifest, data, room, signal } = options;
   const clock = new VirtualClock();
   const { key, test, partition, clientsKey } = sharedOut(scenario, data, seed);
-  assertEnough(spec, partition.clients);
+  assertCohort(spec.cohort.size, partition.clients);
   const depth = new StepDepth(spec, manifest);
   const batchTokens = spec.training.batchSize * spec.task.maxTokens;
   const fleet = new DeviceFleet(scenario.devices, deriveKey(key, "devices"), room.engine, { batchTokens, depth });
@@ -251,15 +252,6 @@ async function baseDeltasOf(
 
 function capabilitiesOf({ method }: RunSpec): MethodDefinition["capabilities"] {
   return findMethod(builtinMethods, method.name).capabilities;
-}
-
-function assertEnough(spec: RunSpec, clients: number): void {
-  if (spec.cohort.size <= clients) return;
-  throw new FedLoraError(
-    "scenario-invalid",
-    `run.cohort.size ${spec.cohort.size} is more than the ${clients} clients that the partition makes`,
-    { details: { path: "run.cohort.size" } },
-  );
 }
 
 function waitingOf({ devices }: Scenario, clients: number, usual: number): number {

@@ -10,8 +10,8 @@ import { runScenario, type ScenarioProgress } from "./run-scenario.js";
 export interface SimulateOptions {
   /** Path of the scenario. */
   readonly path: string;
-  /** One variant alone; `all`: side by side; undefined: the scenario's run as it is. */
-  readonly variant: string | undefined;
+  /** Names of variants; `all`: side by side; none: the scenario's run as it is. */
+  readonly variants: "all" | readonly string[];
   /** Instead of the scenario's. */
   readonly seeds: readonly number[] | undefined;
   readonly workers: number;
@@ -31,16 +31,18 @@ export interface SimulateOptions {
 export async function simulateScenario(
   options: SimulateOptions,
 ): Promise<{ readonly summary: ScenarioSummary; readonly outFolder: string }> {
-  const { path, variant, workers, cacheFolder, progress, signal } = options;
+  const { path, workers, cacheFolder, progress, signal } = options;
   const text = await readFile(path, "utf8").catch((cause: unknown) => {
     throw new FedLoraError("file-missing", `cannot read the scenario "${path}"`, { cause });
   });
   const scenario = parseScenario(text);
+  const named = options.variants === "all" ? variantNames(scenario) : options.variants;
+  const variants = named.length === 0 ? [plainVariant] : named;
   const outFolder = resolve(options.outFolder ?? join(".fedlora", "simulations", scenario.name));
   const result = await runScenario({
     scenario,
     folder: dirname(resolve(path)),
-    variants: variant === "all" ? variantNames(scenario) : [variant ?? plainVariant],
+    variants,
     seeds: options.seeds ?? scenario.seeds,
     workers,
     outFolder,

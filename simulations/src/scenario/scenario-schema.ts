@@ -27,6 +27,7 @@ export const scenarioSchema = z.strictObject({
     .array(seed)
     .min(1)
     .max(100)
+    .refine((seeds) => new Set(seeds).size === seeds.length, "no seed twice")
     .default([0])
     .describe(
       "Each variant runs once per seed, which decides the split, the clients' data and machines, the cohorts and the training; 0 to 4294967295, default [0].",
@@ -52,6 +53,7 @@ export const scenarioSchema = z.strictObject({
   ),
   variants: z
     .record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9 ._-]{0,62}$/), specPart)
+    .refine((variants) => !Object.hasOwn(variants, "run"), "`run` is the name of the run without a variant")
     .default({})
     .describe(
       "What `fedlora compare` runs side by side: by name, what of the run spec is different, and of partition, devices and misbehaviour; default: the run as it is.",

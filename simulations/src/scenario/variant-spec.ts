@@ -1,4 +1,13 @@
-import { FedLoraError, compileRunSpec, type ModelManifest, type RunSpec } from "@fedlora/core";
+import { assertMethod, compileMethod } from "@fedlora/aggregators";
+import {
+  FedLoraError,
+  adapterLayout,
+  compileRunSpec,
+  resolveAdapter,
+  suggestion,
+  type ModelManifest,
+  type RunSpec,
+} from "@fedlora/core";
 import { federationParts, type Scenario } from "./scenario-schema.js";
 
 type Part = Readonly<Record<string, unknown>>;
@@ -17,26 +26,31 @@ export function variantNames({ variants }: Scenario): readonly string[] {
   return names.length === 0 ? [plainVariant] : names;
 }
 
-/** What a variant says; throws `scenario-invalid` where there is none of this name. */
+/** What a variant says; throws `scenario-invalid` with the nearest name where there is none of this name. */
 export function changesOf(scenario: Scenario, variant: string): Part {
-  const changes = variant === plainVariant ? {} : scenario.variants[variant];
+  const { variants } = scenario;
+  const changes = variant === plainVariant ? {} : Object.hasOwn(variants, variant) ? variants[variant] : undefined;
   if (changes !== undefined) return changes;
-  const known = Object.keys(scenario.variants).join(", ") || "none";
-  throw new FedLoraError("scenario-invalid", `there is no variant "${variant}"; there are ${known}`);
+  const names = Object.keys(variants);
+  const hint = suggestion(variant, names);
+  const known = names.length === 0 ? "; the scenario has none" : `; there are ${names.join(", ")}`;
+  throw new FedLoraError("scenario-invalid", `there is no variant "${variant}"${hint === "" ? known : hint}`);
 }
 
 /**
  * The run spec of a variant: the scenario's `run`, what the variant changes of it, and defaults that fit the data and the seed.
+ * Before the model or the labels are known it is no spec to run, but what can be wrong with it by then is found.
  *
- * @throws FedLoraError `scenario-invalid` naming the field within `run` or the variant, and what `compileRunSpec` throws of the
- *   model
+ * @param labels `unread`: the data have some
+ * @throws FedLoraError `scenario-invalid` naming the field within `run` or the variant; with the variant named what
+ *   `compileRunSpec` throws of the model, and `compileMethod` of the method
  */
 export function variantSpec(
   scenario: Scenario,
   variant: string,
   seed: number,
-  manifest: ModelManifest,
-  labels: readonly string[] | undefined,
+  manifest: ModelManifest | undefined,
+  labels: readonly string[] | "unread" | undefined,
 ): RunSpec {
   const parts: readonly string[] = federationParts;
   const changes = Object.fromEntries(
@@ -52,15 +66,15 @@ export function variantSpec(
   }
   const isEvaluated = scenario.data.heldOut > 0;
   const written = merged(scenario.run, changes);
-  const task = labels === undefined ? { kind: "causal-lm" } : { kind: "sequence-classification", labels };
   const defaults = {
-    task,
+    task: taskOf(labels === "unread" ? standIns(written) : labels),
     evaluation: { every: isEvaluated ? 1 : 0 },
     cohort: { seed },
     training: { seed },
   };
-  const input = merged(defaults, { ...written, name: scenario.name, model: { hash: manifest.hash } });
-  const spec = compile(input, manifest, variant);
+  const hash = manifest?.hash ?? "0".repeat(64);
+  const input = merged(defaults, { ...written, name: scenario.name, model: { hash } });
+  const spec = explained(variant, () => compile(input, manifest));
   if (spec.evaluation.every > 0 && !isEvaluated) {
     throw new FedLoraError(
       "scenario-invalid",
@@ -71,17 +85,40 @@ export function variantSpec(
   return spec;
 }
 
-function compile(input: Part, manifest: ModelManifest, variant: string): RunSpec {
+function compile(input: Part, manifest: ModelManifest | undefined): RunSpec {
+  const spec = compileRunSpec(input, { manifest });
+  if (manifest === undefined) {
+    assertMethod(spec);
+    return spec;
+  }
+  const adapter = resolveAdapter(spec.adapter, manifest, spec.task);
+  const scalings = Object.fromEntries(adapter.modules.map(({ name, scaling }) => [name, scaling]));
+  compileMethod({ spec, adapterLayout: adapterLayout(adapter), scalings });
+  return spec;
+}
+
+const taskOf = (labels: readonly string[] | undefined): Part =>
+  labels === undefined ? { kind: "causal-lm" } : { kind: "sequence-classification", labels };
+
+/** Labels of data that were not read yet, among them the one that the run names. */
+function standIns({ task }: Part): readonly string[] {
+  const positive = isPart(task) && typeof task["positiveLabel"] === "string" ? task["positiveLabel"] : "yes";
+  return [`not ${positive}`, positive];
+}
+
+/** Says of which variant an error is. */
+function explained<T>(variant: string, work: () => T): T {
   try {
-    return compileRunSpec(input, { manifest });
+    return work();
   } catch (thrown) {
-    if (!(thrown instanceof FedLoraError) || thrown.code !== "spec-invalid") throw thrown;
+    if (!(thrown instanceof FedLoraError)) throw thrown;
     const where = variant === plainVariant ? "run" : `run with variants.${variant}`;
     const message = thrown.message
       .split("\n")
       .map((line) => `${where}: ${line}`)
       .join("\n");
-    throw new FedLoraError("scenario-invalid", message, { details: thrown.details, cause: thrown });
+    const code = thrown.code === "spec-invalid" ? "scenario-invalid" : thrown.code;
+    throw new FedLoraError(code, message, { details: thrown.details, cause: thrown });
   }
 }
 
