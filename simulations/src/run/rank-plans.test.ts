@@ -43,7 +43,7 @@ beforeAll(async () => {
   writeFileSync(join(folder, "mail.jsonl"), lines.join("\n"));
   data = await loadData(scenario.data, folder);
   model = await openModel({
-    scenario,
+    model: scenario.model,
     data,
     workers: 1,
     folder,
