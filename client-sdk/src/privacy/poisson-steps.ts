@@ -36,26 +36,54 @@ export async function drawPoissonSteps(
   signal: AbortSignal,
   turn: () => Promise<void>,
 ): Promise<PoissonSteps> {
-  const { task, training, minExamples } = request;
+  const { task, training } = request;
   const usable = await readUsable(request, signal, turn);
-  const batch = expectedBatch(training);
-  if (usable.length < Math.max(minExamples, batch)) {
-    const message = `data set "${request.data.name}" has ${usable.length} usable examples, the plan's privacy needs ${minExamples}`;
-    throw new FedLoraError("privacy-invalid", message);
-  }
-  const samplingRate = batch / usable.length;
-  const random = new SecretRandom(request.key);
+  const { samplingRate, batches } = poissonBatches(usable.length, { ...request, name: request.data.name });
   const steps: PreparedTraining["steps"][number][] = [];
-  for (let step = 0; step < (training.localSteps ?? 1); step++) {
+  for (const batch of batches) {
     assertNotAborted(signal);
-    const taken = usable.filter(() => random.uniform() < samplingRate);
+    const taken = batch.flatMap((position) => usable[position] ?? []);
     steps.push({ epoch: 0, microBatches: cutMicroBatches(taken, training.batchSize), numTargets: taken.length });
     await turn();
   }
-  random.erase();
   const longest = steps.flatMap(({ microBatches }) => microBatches.map(longestRow));
   const buckets = chooseBuckets(longest, lengthLadder(task.maxTokens), maxBuckets);
   return { steps, buckets, numExamples: usable.length, samplingRate };
+}
+
+export interface PoissonBatches {
+  /** Probability with which each step takes each example, in (0, 1]. */
+  readonly samplingRate: number;
+  /** Positions of the examples that each step takes, in rising order; drawn as they are asked for, once. */
+  readonly batches: Iterable<readonly number[]>;
+}
+
+/**
+ * The draw itself, of examples 0 to `numExamples` - 1.
+ *
+ * @throws FedLoraError `privacy-invalid` where there are fewer than `minExamples`
+ */
+export function poissonBatches(
+  numExamples: number,
+  { name, training, minExamples, key }: Pick<PoissonRequest, "training" | "minExamples" | "key"> & { name: string },
+): PoissonBatches {
+  const batch = expectedBatch(training);
+  if (numExamples < Math.max(minExamples, batch)) {
+    const message = `data set "${name}" has ${numExamples} usable examples, the plan's privacy needs ${minExamples}`;
+    throw new FedLoraError("privacy-invalid", message);
+  }
+  const samplingRate = batch / numExamples;
+  return { samplingRate, batches: drawBatches(numExamples, samplingRate, training.localSteps ?? 1, key) };
+}
+
+function* drawBatches(numExamples: number, samplingRate: number, steps: number, key: Uint8Array): Generator<number[]> {
+  const random = new SecretRandom(key);
+  for (let step = 0; step < steps; step += 1) {
+    const taken: number[] = [];
+    for (let example = 0; example < numExamples; example += 1) if (random.uniform() < samplingRate) taken.push(example);
+    yield taken;
+  }
+  random.erase();
 }
 
 async function readUsable(

@@ -40,7 +40,8 @@ export async function preparePrivateTraining(
   return { prepared, steps: privateSteps(privacy, training, prepared.samplingRate, secrets) };
 }
 
-function privateSteps(
+/** Clipping and noise of the steps of one training. */
+export function privateSteps(
   { clipping, clipNorm, noiseMultiplier }: PlanPrivacy & { readonly mode: "example" },
   training: TrainingSpec,
   samplingRate: number,

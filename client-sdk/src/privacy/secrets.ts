@@ -20,9 +20,19 @@ export const systemSecrets: SecretSource = { isSecret: true, next: systemSecret 
 export function seededSecrets(seed: number): SecretSource {
   const key = new Uint8Array(32);
   new DataView(key.buffer).setBigUint64(0, BigInt(seed));
+  return derivedSecrets(key, false);
+}
+
+/**
+ * Keys that follow from one key, for work that is told one secret and needs several.
+ *
+ * @param key 32 bytes
+ * @param isSecret whether nobody else can know the key
+ */
+export function derivedSecrets(key: Uint8Array, isSecret: boolean): SecretSource {
   const stream = new SecretRandom(key);
   return {
-    isSecret: false,
+    isSecret,
     next: () => {
       const secret = new Uint8Array(32);
       const view = new DataView(secret.buffer);

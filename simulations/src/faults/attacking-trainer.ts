@@ -26,7 +26,10 @@ export class AttackingTrainer implements LocalTrainer {
     const { start } = request;
     let { trained, metrics } = result;
     if (does("free-rider")) trained = mapped(trained, start, (value, before) => before);
-    if (does("sign-flip")) trained = mapped(trained, start, (value, before) => before - (value - before));
+    const flip = behaviour.get("sign-flip");
+    if (flip?.kind === "sign-flip" && does("sign-flip")) {
+      trained = mapped(trained, start, (value, before) => before - flip.factor * (value - before));
+    }
     const scaling = behaviour.get("scaling");
     if (scaling?.kind === "scaling" && does("scaling")) {
       trained = mapped(trained, start, (value, before) => before + scaling.factor * (value - before));

@@ -6,23 +6,28 @@ export type Behaviour = ReadonlyMap<MisbehaviourKind, Misbehaviour>;
 
 const honest: Behaviour = new Map();
 
-/** Which clients misbehave follows from the seed and their numbers. */
+/**
+ * Which clients misbehave follows from the seed and their numbers. As many do as the share says, to the nearest client: among
+ * 30 clients a share drawn client by client would make 20 % of attackers into 10 to 30 %.
+ */
 export class Behaviours {
-  readonly #list: readonly Misbehaviour[];
+  readonly #chosen: readonly { readonly entry: Misbehaviour; readonly clients: ReadonlySet<number> }[];
   readonly #key: RandomKey;
 
-  constructor(list: readonly Misbehaviour[], key: RandomKey) {
-    this.#list = list;
+  /** @param clients how many there are */
+  constructor(list: readonly Misbehaviour[], key: RandomKey, clients: number) {
     this.#key = key;
+    const everybody = list.length === 0 ? [] : Array.from({ length: clients }, (_, client) => client);
+    this.#chosen = list.map((entry, index) => {
+      const stream = new RandomStream(deriveKey(key, "misbehaviour", `${index} ${entry.kind}`));
+      const count = Math.max(1, Math.round(entry.share * clients));
+      return { entry, clients: new Set(stream.shuffle([...everybody]).slice(0, count)) };
+    });
   }
 
   of(client: number): Behaviour {
-    if (this.#list.length === 0) return honest;
-    const chosen = this.#list.filter(({ kind, share }, index) => {
-      const stream = new RandomStream(deriveKey(this.#key, "misbehaviour", `${index} ${kind}`, client));
-      return stream.uniform() < share;
-    });
-    return new Map(chosen.map((each) => [each.kind, each]));
+    const own = this.#chosen.filter(({ clients }) => clients.has(client));
+    return own.length === 0 ? honest : new Map(own.map(({ entry }) => [entry.kind, entry]));
   }
 
   /** Whether a client that does something does it to its update of a round. */

@@ -27,6 +27,8 @@ export interface ThreadWork {
   readonly start: StateDict;
   readonly baseDeltas: readonly BaseDelta[] | undefined;
   readonly rest: Pick<TrainRequest, "round" | "streamKey" | "optimizerState" | "isNewcomer"> | undefined;
+  /** 32 bytes, from which all that is random in a private plan follows; undefined: it is not private. */
+  readonly secret: Uint8Array | undefined;
 }
 
 export interface ThreadQuestion {

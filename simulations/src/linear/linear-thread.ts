@@ -1,4 +1,5 @@
 import type { LocalTrainer, TrainRequest, TrainResult } from "@fedlora/client-sdk";
+import { systemSecrets } from "@fedlora/client-sdk/parts";
 import {
   FedLoraError,
   isErrorCode,
@@ -73,12 +74,15 @@ class ThreadTrainer implements LocalTrainer {
 
   #shared(
     kind: ThreadWork["kind"],
-    { instructions, start, data, baseDeltas }: Parameters<LocalTrainer["evaluate"]>[0],
+    { instructions, start, data, baseDeltas, secrets }: Parameters<LocalTrainer["evaluate"]>[0],
   ): Omit<ThreadWork, "id" | "rest"> {
     if (!(data instanceof ClientData)) throw new FedLoraError("data-invalid", `data set "${data.name}" has no numbers`);
     const isKnown = instructions === this.#lastInstructions;
     this.#lastInstructions = instructions;
-    return { kind, rows: this.#rowsOf(data), instructions: isKnown ? undefined : instructions, start, baseDeltas };
+    // The source cannot cross a thread; the trainer asks it for one key, wherever it runs.
+    const secret = instructions.privacy === undefined ? undefined : (secrets ?? systemSecrets).next();
+    const sent = isKnown ? undefined : instructions;
+    return { kind, rows: this.#rowsOf(data), instructions: sent, start, baseDeltas, secret };
   }
 
   #rowsOf({ name, trainRows, heldOutRows, relabel }: ClientData): SentRows {

@@ -7,17 +7,22 @@ import {
 } from "@fedlora/client-sdk";
 import {
   Slot,
+  assertPrivacySound,
   directiveOf,
   heldTensors,
   learningRateFactor,
   learningRates,
+  lossBound,
   newControls,
+  noiseCounts,
   planAdapter,
   planSteps,
   releasedMetrics,
   slotDirectives,
   streamKeyOf,
+  systemSecrets,
   type AdapterPlan,
+  type ExampleClipping,
   type HostTensor,
 } from "@fedlora/client-sdk/parts";
 import {
@@ -45,6 +50,7 @@ import {
   type LinearWeights,
 } from "./forward.js";
 import { biasHead, linearModule } from "./linear-model.js";
+import { preparePrivateRound } from "./private-steps.js";
 import { RowProducts } from "./row-products.js";
 
 /** Directives that the linear model's trainer understands; it draws no sketches. */
@@ -56,6 +62,7 @@ export const linearDirectives: readonly string[] = [
   "received-loss@1",
 ];
 
+const parts = ["a", "b", "r", "bias"] as const;
 const names = { ...adapterKeys(linearModule), bias: headKeys(biasHead).weight };
 
 /**
@@ -79,9 +86,7 @@ export class LinearTrainer implements LocalTrainer {
     const { instructions, round, streamKey, start } = request;
     const { training } = instructions;
     const plan = this.#planOf(instructions);
-    if (instructions.privacy?.mode === "example") {
-      throw new FedLoraError("model-unsupported", "the linear model does no DP-SGD; use model.kind minilm or folder");
-    }
+    assertPrivacySound(instructions, "train");
     if (plan.trained.size === 0) throw new FedLoraError("request-invalid", "the plan trains no tensor");
     const data = rowsOf(request.data);
     const labels = data.labelsOf(data.trainRows);
@@ -98,23 +103,26 @@ export class LinearTrainer implements LocalTrainer {
     const activations = this.#activationsOf(weights, data.trainRows);
     const key = streamKeyOf(instructions, streamKey, round);
     const receivedLoss = this.#receivedLoss(instructions, weights, activations, labels);
-    const perStep = training.batchSize * training.gradientAccumulation;
-    const steps = await planSteps({
+    const privately = preparePrivateRound(instructions, data.name, labels.length, request.secrets);
+    const plain = {
       numExamples: labels.length,
-      examplesPerStep: perStep,
+      examplesPerStep: training.batchSize * training.gradientAccumulation,
       limit: training.localSteps === undefined ? { epochs: training.localEpochs ?? 1 } : { steps: training.localSteps },
-      orderOf: (epoch) => new RandomStream(deriveKey(key, "shuffle", epoch)).shuffle([...labels.keys()]),
+      orderOf: (epoch: number) => new RandomStream(deriveKey(key, "shuffle", epoch)).shuffle([...labels.keys()]),
       isUsable: () => Promise.resolve(true),
-    });
+    };
+    const steps = privately?.batches.map((examples) => ({ epoch: 0, examples })) ?? (await planSteps(plain));
     const losses = steps.map(({ examples, epoch }, index) => {
-      const loss = this.#step(slot, weights, plan, activations, labels, examples);
+      const loss = this.#step(slot, weights, plan, activations, labels, examples, privately?.steps.clipping);
       const totalSteps = instructions.rounds === undefined ? undefined : instructions.rounds * steps.length;
       const factor = learningRateFactor(training.schedule, (round - 1) * steps.length + index, totalSteps);
       slot.apply({
         learningRates: learningRates(training.optimizer, plan.trained, factor),
-        maxGradNorm: training.maxGradNorm ?? undefined,
+        // In DP-SGD the examples are clipped instead.
+        maxGradNorm: privately === undefined ? (training.maxGradNorm ?? undefined) : undefined,
         proximalMu: directiveOf(instructions, "proximal")?.mu,
         held: heldTensors(instructions, request.isNewcomer === true, index),
+        ...(privately && { noise: privately.steps.noise() }),
       });
       return { epoch, loss, count: examples.length };
     });
@@ -129,7 +137,7 @@ export class LinearTrainer implements LocalTrainer {
     return {
       trained: toStateDict([...trained, ...controls]),
       metrics: releasedMetrics(instructions, {
-        numExamples: new Set(steps.flatMap(({ examples }) => examples)).size,
+        numExamples: privately === undefined ? new Set(steps.flatMap(({ examples }) => examples)).size : labels.length,
         numSteps: steps.length,
         trainLoss:
           counted.reduce((sum, { loss }) => sum + loss, 0) / counted.reduce((sum, { count }) => sum + count, 0),
@@ -139,20 +147,18 @@ export class LinearTrainer implements LocalTrainer {
       }),
       optimizerState: instructions.keepOptimizerState ? slot.optimizer.read() : undefined,
       stepMs: 0,
+      ...(privately && { privacy: { numExamples: labels.length, events: privately.steps.events(steps.length) } }),
     };
   }
 
   async evaluate(
-    request: Pick<TrainRequest, "instructions" | "start" | "data" | "baseDeltas">,
+    request: Pick<TrainRequest, "instructions" | "start" | "data" | "baseDeltas" | "secrets">,
   ): Promise<EvaluationCounts> {
     const { instructions, start } = request;
     const plan = this.#planOf(instructions);
-    if (instructions.privacy !== undefined) {
-      throw new FedLoraError(
-        "model-unsupported",
-        "the linear model has no noise for counts; set evaluation.every to 0",
-      );
-    }
+    assertPrivacySound(instructions, "evaluate");
+    const { task, privacy } = instructions;
+    const bound = lossBound(task, 0);
     const data = rowsOf(request.data);
     const rows = data.heldOutRows;
     const labels = rows.map((row) => this.#table.labels[row] ?? 0);
@@ -171,9 +177,13 @@ export class LinearTrainer implements LocalTrainer {
       forward(weights, this.#table, index, activations);
       const cell = label * weights.labels + largest(activations.logits);
       confusion[cell] = (confusion[cell] ?? 0) + 1;
-      lossSum += softmaxLoss(activations.logits, label);
+      const loss = softmaxLoss(activations.logits, label);
+      lossSum += loss < bound || privacy === undefined ? loss : bound;
     });
-    return { count: rows.length, lossSum, confusion };
+    const counts = { count: rows.length, lossSum, confusion };
+    if (privacy?.metricsNoise === undefined) return counts;
+    const { metricsNoise } = privacy;
+    return noiseCounts(counts, bound, { ...privacy, metricsNoise }, (request.secrets ?? systemSecrets).next());
   }
 
   /** A change of the base weights is merged once and kept for the next request with the same ones. */
@@ -297,6 +307,7 @@ export class LinearTrainer implements LocalTrainer {
     activations: Activations,
     labels: Int32Array,
     examples: readonly number[],
+    clipping?: ExampleClipping,
   ): number {
     const { products, logits } = activations;
     const gradient = (name: string, like: Float32Array | undefined): Float32Array | undefined =>
@@ -312,8 +323,16 @@ export class LinearTrainer implements LocalTrainer {
     for (const example of examples) {
       forward(weights, this.#table, example, activations);
       lossSum += softmaxLoss(logits, labels[example] ?? 0);
-      backward(weights, example, activations, 1 / examples.length, gradients);
+      if (clipping === undefined) {
+        backward(weights, example, activations, 1 / examples.length, gradients);
+        continue;
+      }
+      for (const values of [gradients.b, gradients.r, gradients.bias]) values?.fill(0);
+      backward(weights, example, activations, 1, gradients);
+      const a = gradients.isATrained ? products.takeSum() : undefined;
+      slot.addGradients(perExample(hostTensors({ ...gradients, a }, weights)), clipping);
     }
+    if (clipping !== undefined) return lossSum;
     const a = gradients.isATrained ? products.takeSum() : undefined;
     slot.addGradients(hostTensors({ ...gradients, a }, weights), undefined);
     return lossSum;
@@ -324,11 +343,16 @@ type GradientArrays = Readonly<Record<"a" | "b" | "r" | "bias", Float32Array | u
 
 function hostTensors(gradients: GradientArrays, { rank, labels, dIn }: LinearWeights): Map<string, HostTensor> {
   const shapes = { a: [rank, dIn], b: [labels, rank], r: [rank, rank], bias: [labels, 1] } as const;
-  const entries = (["a", "b", "r", "bias"] as const).flatMap((part) => {
+  const entries = parts.flatMap((part) => {
     const data = gradients[part];
     return data === undefined ? [] : [[names[part], { dtype: "F32", shape: shapes[part], data }] as const];
   });
   return new Map(entries);
+}
+
+/** A batch of one example: what the slot clips. */
+function perExample(gradients: Map<string, HostTensor>): Map<string, HostTensor> {
+  return new Map([...gradients].map(([name, tensor]) => [name, { ...tensor, shape: [1, ...tensor.shape] }]));
 }
 
 function rowsOf(data: TrainRequest["data"]): ClientData {

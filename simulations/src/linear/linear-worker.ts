@@ -42,8 +42,13 @@ async function perform(
   if (trainer === undefined) throw new FedLoraError("internal", "the thread was not started");
   if (request.kind === "held") return trainer.heldBaseDeltas(request.ids);
   if (instructions === undefined) throw new FedLoraError("internal", "the thread has no instructions");
-  const { start, baseDeltas } = request;
-  const shared = { instructions, start, data: rowsOf(request.rows), ...(baseDeltas && { baseDeltas }) };
+  const { start, baseDeltas, secret } = request;
+  const secrets = secret && { isSecret: false, next: () => secret };
+  const shared = {
+    ...{ instructions, start, data: rowsOf(request.rows) },
+    ...(baseDeltas && { baseDeltas }),
+    ...(secrets && { secrets }),
+  };
   return request.rest === undefined ? trainer.evaluate(shared) : trainer.train({ ...shared, ...request.rest });
 }
 

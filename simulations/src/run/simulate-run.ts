@@ -164,7 +164,7 @@ async function run(options: SimulateRunOptions, workFolder: string): Promise<Omi
     heldOutShare: scenario.data.heldOut,
     fleet,
     dropout: scenario.devices.dropout,
-    behaviours: new Behaviours(scenario.misbehaviour, deriveKey(key, "misbehaviour")),
+    behaviours: new Behaviours(scenario.misbehaviour, deriveKey(key, "misbehaviour"), partition.clients),
     pool: new BlobPool(workFolder),
     kept: new KeptStore(join(workFolder, "kept")),
     // Often enough not to pass for silent.

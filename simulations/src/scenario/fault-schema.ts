@@ -4,7 +4,9 @@ const share = z
   .number()
   .gt(0)
   .max(1)
-  .describe("Share of the clients that do this, chosen by the seed; above 0, at most 1. No default.");
+  .describe(
+    "Share of the clients that do this, to the nearest client and at least one, chosen by the seed; above 0, at most 1. No default.",
+  );
 const prob = z.number().gt(0).max(1).default(1).describe("Probability per update; above 0, at most 1, default 1.");
 const common = { share, prob };
 
@@ -26,7 +28,11 @@ const faults = [
 /** What clients do on purpose. */
 const attacks = [
   z.strictObject({ kind: z.literal("not-finite").describe("The update holds a NaN."), ...common }),
-  z.strictObject({ kind: z.literal("sign-flip").describe("The change is turned round."), ...common }),
+  z.strictObject({
+    kind: z.literal("sign-flip").describe("The change is turned round."),
+    ...common,
+    factor: z.number().positive().default(1).describe("And multiplied by this; above 0, default 1."),
+  }),
   z.strictObject({
     kind: z.literal("scaling").describe("The change is multiplied."),
     ...common,
