@@ -214,12 +214,25 @@ describe("what goes wrong", () => {
 });
 
 test("what no client can do ends the simulation with its reason", async () => {
-  const privacy = { mode: "example", delta: 1e-3, clipNorm: 1, noiseMultiplier: 1, minExamples: 10 };
-  const run = { method: { name: "ffa-lora" }, weighting: { kind: "uniform" }, privacy };
-  await expect(simulate({ top: { partition: { kind: "iid", clients: 12 } }, run })).rejects.toMatchObject({
+  const run = { method: { name: "fedsa-lora" }, adapter: { rank: 4, targetModules: "all-linear", variant: "vera" } };
+  await expect(simulate({ run })).rejects.toMatchObject({
     code: "model-unsupported",
-    message: expect.stringMatching(/client-\d+ cannot train: .*no DP-SGD/),
+    message: expect.stringMatching(/client-\d+ cannot train: .*variants lora and latent/),
   });
+});
+
+test("DP-SGD at the clients spends what an accountant says of its steps, and repeats itself on threads", async () => {
+  const privacy = { mode: "example", delta: 1e-3, clipNorm: 1, noiseMultiplier: 1.2, minExamples: 60 };
+  const changes = {
+    top: { partition: { kind: "iid", clients: 12 } },
+    run: { method: { name: "ffa-lora" }, cohort: { size: 12 }, privacy },
+  };
+  const first = await simulate(changes);
+  expect(first.declines).toEqual({});
+  // dp-accounting: PLD of 20 Poisson samples at rate 8 / 60.
+  expect(first.privacy!.epsilon).toBeCloseTo(2.03273, 3);
+  expect(first.rounds.map(({ epsilon }) => epsilon! > 0)).toEqual([true, true, true, true]);
+  expect(facts(await simulate(changes, threads))).toEqual(facts(first));
 });
 
 test("a thread that dies in the middle ends the simulation with its reason", async () => {
