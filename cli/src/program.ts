@@ -11,6 +11,7 @@ import { modelCommand } from "./commands/model.js";
 import { privacyCommand } from "./commands/privacy.js";
 import { runCommand } from "./commands/run.js";
 import { serveCommand } from "./commands/serve.js";
+import { simulateWorkerCommand } from "./commands/simulate-worker.js";
 import { compareCommand, simulateCommand } from "./commands/simulate.js";
 
 /** The whole command line; commands import what they need when they run, so that `--help` is quick. */
@@ -32,6 +33,7 @@ export function createProgram(version: string): Command {
     .addCommand(doctorCommand())
     .addCommand(simulateCommand(version))
     .addCommand(compareCommand(version))
+    .addCommand(simulateWorkerCommand())
     .addCommand(demoCommand())
     .addCommand(demoDataCommand());
 }

@@ -128,6 +128,20 @@ export const errorTable = {
     "FAILED_PRECONDITION",
     "Workers with different engines give different bits; use machines and packages of one kind.",
   ),
+  "worker-mismatch": entry(
+    "FAILED_PRECONDITION",
+    "Start every worker with the simulation's own scenario file, data and base model.",
+  ),
+  "worker-missing": entry(
+    "UNAVAILABLE",
+    "Start workers with `fedlora simulate-worker`, the same scenario and the same --redis; their own output says why they ended.",
+    true,
+  ),
+  "queue-unavailable": entry(
+    "UNAVAILABLE",
+    "Start Redis (Debian's package is redis-server) or correct --redis; this machine and every worker must reach it.",
+    true,
+  ),
   "simulation-stuck": entry(
     "INTERNAL",
     "Nothing is left to happen and the run has not ended; please report it with the scenario.",

@@ -20,6 +20,24 @@ export function withJson(command: Command): Command {
   return command.option("--json", "print one JSON value instead of tables");
 }
 
+/** Options of both sides of a simulation on several machines. */
+export function withRedis(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        "--redis <url>",
+        "redis://host:port, rediss://host:port or the path of a Unix socket: train on the workers there",
+      ).env("FEDLORA_REDIS"),
+    )
+    .option("--insecure", "allow Redis and workers on other machines without TLS")
+    .option(
+      "--patience <seconds>",
+      "how long Redis may be away, or no worker there, before it is given up",
+      wholeNumber("--patience", 1, 86_400),
+      120,
+    );
+}
+
 /** Runs a task with an admin connection and closes it afterwards. */
 export async function withAdmin<T>(
   options: { readonly coordinator: string; readonly insecure?: boolean; readonly json?: boolean },

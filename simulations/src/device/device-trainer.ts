@@ -2,6 +2,7 @@ import type { BaseDelta, LocalTrainer, TrainRequest, TrainResult } from "@fedlor
 import type { BlobId, EvaluationCounts, PlanInstructions } from "@fedlora/core";
 import type { BlobPool } from "../runtime/blob-pool.js";
 import type { ClientData } from "../runtime/client-data.js";
+import { KeyedSecrets } from "../runtime/keyed-secrets.js";
 import type { ClientMemory } from "../runtime/virtual-state.js";
 import type { VirtualClock } from "../runtime/virtual-clock.js";
 import { stepMsAt, type DeviceProfile } from "./profile.js";
@@ -53,7 +54,8 @@ export class DeviceTrainer implements LocalTrainer {
       signal.throwIfAborted();
     }
     const baseDeltas = await this.#sourcesOf(request.baseDeltas);
-    const work = (): Promise<TrainResult> => trainer.train({ ...request, baseDeltas }, signal, () => undefined);
+    const sent = { ...request, ...keyed(request), baseDeltas };
+    const work = (): Promise<TrainResult> => trainer.train(sent, signal, () => undefined);
     const result = await clock.during(actor, trainMs, work, signal);
     // What this machine measured is not the device's; that has told its times already.
     return { ...result, stepMs, stepTimes: undefined, metrics: { ...result.metrics, trainMs } };
@@ -63,7 +65,8 @@ export class DeviceTrainer implements LocalTrainer {
     const { trainer, device, data, clock, actor } = this.#parts;
     const batches = Math.ceil(data.heldOutRows.length / request.instructions.training.batchSize);
     const baseDeltas = await this.#sourcesOf(request.baseDeltas);
-    const work = (): Promise<EvaluationCounts> => trainer.evaluate({ ...request, baseDeltas }, signal, () => undefined);
+    const sent = { ...request, ...keyed(request), baseDeltas };
+    const work = (): Promise<EvaluationCounts> => trainer.evaluate(sent, signal, () => undefined);
     return clock.during(actor, stepMsAt(device, 0) * batches, work, signal);
   }
 
@@ -85,6 +88,11 @@ export class DeviceTrainer implements LocalTrainer {
       deltas.map(async ({ id, source }) => ({ id, source: source ?? (await pool.file(id as BlobId)) })),
     );
   }
+}
+
+/** One key of the client's own for all that the trainer draws, who may be in another process. */
+function keyed({ secrets }: Pick<TrainRequest, "secrets">): Pick<TrainRequest, "secrets"> {
+  return secrets === undefined ? {} : { secrets: new KeyedSecrets(secrets.next()) };
 }
 
 /** Micro-batches of one plan's training. */

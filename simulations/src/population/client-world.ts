@@ -7,7 +7,7 @@ import type { Partition } from "../partition/partition.js";
 import type { BlobPool } from "../runtime/blob-pool.js";
 import type { InProcessCoordinator } from "../runtime/in-process-transport.js";
 import type { KeptStore } from "../runtime/kept-store.js";
-import type { TrainerRoom } from "../runtime/trainer-room.js";
+import type { Room } from "../runtime/room.js";
 import type { VirtualClock } from "../runtime/virtual-clock.js";
 import type { DevicesSpec } from "../scenario/device-schema.js";
 
@@ -18,7 +18,7 @@ export interface ClientWorld {
   readonly coordinator: InProcessCoordinator;
   readonly runId: RunId;
   readonly baseModelHash: BaseModelHash;
-  readonly room: TrainerRoom;
+  readonly room: Room;
   readonly data: SimulationData;
   readonly partition: Partition;
   /** Share of a client's examples that it sets aside for federated evaluation. */

@@ -7,19 +7,23 @@ import { miniLmFolder } from "../demo/spam-task.js";
 import { linearManifest } from "../linear/linear-model.js";
 import { openLinearRoom } from "../linear/open-linear-room.js";
 import { rememberingTokenizer } from "../runtime/remembering-tokenizer.js";
+import type { Room } from "../runtime/room.js";
 import { TrainerRoom, type RoomWorker } from "../runtime/trainer-room.js";
 import type { Scenario } from "../scenario/scenario-schema.js";
 
 export interface OpenModel {
   readonly manifest: ModelManifest;
-  readonly room: TrainerRoom;
+  readonly room: Room;
 }
 
 export interface OpenModelOptions {
   readonly model: Scenario["model"];
   readonly data: SimulationData;
-  /** Trainers at work at a time, each in a thread or with an engine of its own; 0: one, in this thread where it can be. */
-  readonly workers: number;
+  /**
+   * Trainers at work at a time, each in a thread or with an engine of its own; 0: one, in this thread where it can be. A
+   * function opens others in their place.
+   */
+  readonly workers: number | ((manifest: ModelManifest) => Promise<Room>);
   /** Where relative paths of the scenario begin. */
   readonly folder: string;
   /** Converted weights and compiled graphs, kept from run to run. */
@@ -37,11 +41,14 @@ export async function openModel(options: OpenModelOptions): Promise<OpenModel> {
   const { model, data, workers, cacheFolder } = options;
   if (model.kind === "linear") {
     const manifest = linearManifest(data.features?.dim ?? 0, data.labels?.length ?? 0);
-    return { manifest, room: await openLinearRoom(data, manifest, workers) };
+    const room = await (typeof workers === "number" ? openLinearRoom(data, manifest, workers) : workers(manifest));
+    return { manifest, room };
   }
   const loaded = await loadBaseModel(await folderOf(model, options), { cacheFolder });
+  const { manifest } = loaded;
+  if (typeof workers === "function") return { manifest, room: await workers(manifest) };
   const baseModel = { ...loaded, tokenizer: rememberingTokenizer(loaded.tokenizer) };
-  return { manifest: baseModel.manifest, room: await openEngineRoom(baseModel, Math.max(1, workers), cacheFolder) };
+  return { manifest, room: await openEngineRoom(baseModel, Math.max(1, workers), cacheFolder) };
 }
 
 function folderOf(

@@ -1,7 +1,11 @@
+import type { ModelManifest } from "@fedlora/core";
 import { mkdir, open, rm, type FileHandle } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { loadData } from "../data/load-data.js";
-import type { DataInfo } from "../data/simulation-data.js";
+import type { DataInfo, SimulationData } from "../data/simulation-data.js";
+import { QueueRoom, type QueueRoomOptions } from "../queue/queue-room.js";
+import { assertReachable, type QueueOptions } from "../queue/queue-session.js";
+import type { Room } from "../runtime/room.js";
 import type { Scenario } from "../scenario/scenario-schema.js";
 import { assertScenario } from "../scenario/check-scenario.js";
 import { variantScenario } from "../scenario/variant-scenario.js";
@@ -22,6 +26,9 @@ export interface ScenarioProgress {
   end(): void;
 }
 
+/** How workers are reached, and what a person calls to start one. */
+export type RemoteWorkers = QueueOptions & Pick<QueueRoomOptions, "workerCommand">;
+
 export interface RunScenarioOptions {
   readonly scenario: Scenario;
   /** Where the scenario's relative paths begin. */
@@ -29,6 +36,8 @@ export interface RunScenarioOptions {
   readonly variants: readonly string[];
   readonly seeds: readonly number[];
   readonly workers: number;
+  /** Workers in other processes, in the place of `workers`; undefined: none. */
+  readonly queue?: RemoteWorkers | undefined;
   /** Gets rounds.jsonl; made when missing. */
   readonly outFolder: string;
   readonly cacheFolder: string;
@@ -51,8 +60,9 @@ export interface ScenarioResult {
  * before the first run.
  */
 export async function runScenario(options: RunScenarioOptions): Promise<ScenarioResult> {
-  const { scenario, folder, variants, seeds, workers, outFolder, cacheFolder, progress, signal } = options;
+  const { scenario, folder, variants, seeds, workers, queue, outFolder, cacheFolder, progress } = options;
   assertScenario(scenario, variants);
+  if (queue !== undefined) await assertReachable(queue);
   progress.say(`Reading the data: ${scenario.data.kind}`);
   const data = await loadData(scenario.data, folder);
   for (const variant of variants) {
@@ -62,12 +72,13 @@ export async function runScenario(options: RunScenarioOptions): Promise<Scenario
   const { manifest, room } = await openModel({
     model: scenario.model,
     data,
-    workers,
+    workers: queue === undefined ? workers : (manifest) => openQueueRoom(queue, manifest, data, options),
     folder,
     cacheFolder: resolve(cacheFolder),
     progress,
-    signal,
+    signal: options.signal,
   });
+  const signal = room.lost === undefined ? options.signal : AbortSignal.any([options.signal, room.lost]);
   let file: FileHandle | undefined;
   try {
     const planned = variants.flatMap((variant) =>
@@ -105,7 +116,7 @@ export async function runScenario(options: RunScenarioOptions): Promise<Scenario
       data: data.info,
       model: { name: manifest.name, hash: manifest.hash },
       engine: { name, fingerprint },
-      workers,
+      workers: room.size,
       runs,
     };
   } finally {
@@ -113,4 +124,20 @@ export async function runScenario(options: RunScenarioOptions): Promise<Scenario
     await file?.close();
     await room.close();
   }
+}
+
+function openQueueRoom(
+  queue: RemoteWorkers,
+  manifest: ModelManifest,
+  data: SimulationData,
+  { scenario, progress, signal }: RunScenarioOptions,
+): Promise<Room> {
+  return QueueRoom.open({
+    ...queue,
+    name: scenario.name,
+    content: { data: data.info.sha256, model: manifest.hash },
+    numLabels: data.labels?.length ?? 0,
+    say: (text) => progress.say(text),
+    signal,
+  });
 }

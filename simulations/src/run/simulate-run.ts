@@ -23,7 +23,7 @@ import { Population } from "../population/population.js";
 import { BlobPool } from "../runtime/blob-pool.js";
 import { KeptStore } from "../runtime/kept-store.js";
 import { openCoordinator, type SimulatedCoordinator } from "../runtime/open-coordinator.js";
-import type { TrainerRoom } from "../runtime/trainer-room.js";
+import type { Room } from "../runtime/room.js";
 import { VirtualClock } from "../runtime/virtual-clock.js";
 import { assertCohort } from "../scenario/check-scenario.js";
 import type { Scenario } from "../scenario/scenario-schema.js";
@@ -60,7 +60,7 @@ export interface SimulateRunOptions {
   readonly spec: RunSpec;
   readonly manifest: ModelManifest;
   readonly data: SimulationData;
-  readonly room: TrainerRoom;
+  readonly room: Room;
   readonly signal: AbortSignal;
   readonly onRound?: (row: RoundRow) => void;
 }

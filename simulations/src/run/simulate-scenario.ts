@@ -1,6 +1,8 @@
 import { FedLoraError } from "@fedlora/core";
 import { readFile, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import type { QueueOptions } from "../queue/queue-session.js";
+import { parseRedisAddress } from "../queue/redis-address.js";
 import { htmlReport } from "../report/html-report.js";
 import { summarize, type ScenarioSummary } from "../report/summary.js";
 import { parseScenario } from "../scenario/parse-scenario.js";
@@ -15,6 +17,8 @@ export interface SimulateOptions {
   /** Instead of the scenario's. */
   readonly seeds: readonly number[] | undefined;
   readonly workers: number;
+  /** Workers in other processes, in the place of `workers`; undefined: none. */
+  readonly queue?: QueueOptions | undefined;
   /** Default: `.fedlora/simulations/NAME`. */
   readonly outFolder: string | undefined;
   readonly cacheFolder: string;
@@ -31,7 +35,7 @@ export interface SimulateOptions {
 export async function simulateScenario(
   options: SimulateOptions,
 ): Promise<{ readonly summary: ScenarioSummary; readonly outFolder: string }> {
-  const { path, workers, cacheFolder, progress, signal } = options;
+  const { path, workers, queue, cacheFolder, progress, signal } = options;
   const text = await readFile(path, "utf8").catch((cause: unknown) => {
     throw new FedLoraError("file-missing", `cannot read the scenario "${path}"`, { cause });
   });
@@ -45,6 +49,7 @@ export async function simulateScenario(
     variants,
     seeds: options.seeds ?? scenario.seeds,
     workers,
+    queue: queue && { ...queue, workerCommand: workerCommand(path, queue) },
     outFolder,
     cacheFolder,
     progress,
@@ -54,4 +59,10 @@ export async function simulateScenario(
   await writeFile(join(outFolder, "summary.json"), `${JSON.stringify(summary, null, 2)}\n`);
   await writeFile(join(outFolder, "report.html"), await htmlReport(summary, result, text));
   return { summary, outFolder };
+}
+
+/** What a person calls on a machine that is to help; a password is left to fill in. */
+function workerCommand(path: string, { redis, insecure }: QueueOptions): string {
+  const { shown } = parseRedisAddress(redis, insecure);
+  return `npx fedlora simulate-worker ${path} --redis ${shown}${insecure ? " --insecure" : ""}`;
 }

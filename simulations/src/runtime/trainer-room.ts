@@ -1,6 +1,7 @@
 import type { LocalTrainer, TrainRequest, TrainResult } from "@fedlora/client-sdk";
 import { FedLoraError, type EvaluationCounts } from "@fedlora/core";
 import type { EngineIdentity } from "../device/profile.js";
+import type { Room } from "./room.js";
 
 /** A trainer of one worker, and what its results depend on. */
 export interface RoomWorker {
@@ -24,7 +25,7 @@ type Job = (trainer: LocalTrainer) => Promise<void>;
  * The trainers of all workers as one: requests wait in order for a worker that is free. Which worker takes which request
  * changes nothing, since all have the same engine.
  */
-export class TrainerRoom implements LocalTrainer {
+export class TrainerRoom implements Room {
   readonly engine: EngineIdentity;
   readonly #workers: readonly RoomWorker[];
   readonly #places: readonly Place[];
@@ -41,9 +42,12 @@ export class TrainerRoom implements LocalTrainer {
     this.#places = workers.map(({ trainer, depth = 1 }) => ({ trainer, depth, requests: 0, sinceMs: 0 }));
   }
 
-  /** Milliseconds of this machine that trainers worked so far, all together. */
   get busyMs(): number {
     return this.#busyMs;
+  }
+
+  get size(): number {
+    return this.#workers.length;
   }
 
   train(request: TrainRequest, signal: AbortSignal): Promise<TrainResult> {

@@ -1,0 +1,64 @@
+import { FedLoraError } from "@fedlora/core";
+import { isIP } from "node:net";
+
+/** Where a Redis is. */
+export interface RedisAddress {
+  /** As ioredis takes it: a URL or the path of a socket. */
+  readonly target: string;
+  /** The same for people, without a password. */
+  readonly shown: string;
+}
+
+/**
+ * `redis://host:port`, `rediss://host:port` (TLS) or the path of a Unix socket.
+ *
+ * @param insecure whether `redis://` may name another host than loopback
+ * @throws FedLoraError `config-invalid`, `insecure-refused`
+ */
+export function parseRedisAddress(text: string, insecure: boolean): RedisAddress {
+  if (text.startsWith("/")) return { target: text, shown: text };
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || (url.protocol !== "redis:" && url.protocol !== "rediss:") || url.hostname === "") {
+    throw new FedLoraError(
+      "config-invalid",
+      `--redis "${withoutPassword(text)}" must be redis://host:port, rediss://host:port or the path of a Unix socket`,
+    );
+  }
+  const shown = `${url.protocol}//${url.hostname}:${url.port === "" ? 6379 : url.port}`;
+  if (url.protocol === "redis:" && !insecure && !isLoopback(url.hostname)) {
+    throw new FedLoraError(
+      "insecure-refused",
+      `${shown} is not on loopback; without TLS whoever is on the way can read and change the queue (rediss:// has TLS)`,
+    );
+  }
+  return { target: text, shown };
+}
+
+/** An address `host:port` to listen on, an IPv6 host in brackets; port 0: any that is free. */
+export function parseListenAddress(text: string, insecure: boolean): { readonly host: string; readonly port: number } {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  if (host === undefined || port > 65_535) {
+    throw new FedLoraError("config-invalid", `--listen "${text}" must be host:port, an IPv6 host in brackets`);
+  }
+  assertMayListen(host, insecure);
+  return { host, port };
+}
+
+/** Throws `insecure-refused` for another host than loopback where that was not allowed. */
+export function assertMayListen(host: string, insecure: boolean): void {
+  if (insecure || isLoopback(host)) return;
+  throw new FedLoraError(
+    "insecure-refused",
+    `workers would fetch tensors from ${host} over plain HTTP, which whoever is on the way can read and change`,
+  );
+}
+
+/** Names other than localhost are not looked up: what they resolve to may change. */
+export function isLoopback(host: string): boolean {
+  const bare = host.replace(/^\[(.*)\]$/, "$1").replace(/^::ffff:/, "");
+  return bare === "localhost" || bare === "::1" || (isIP(bare) === 4 && bare.startsWith("127."));
+}
+
+const withoutPassword = (text: string): string => text.replace(/\/\/[^@/]*@/, "//***@");
