@@ -20,7 +20,7 @@ export const simulateBench: Bench = {
         return { name, workers: count, ...(await runRow({ scenario, workers: count, cacheFolder, warmUp })) };
       };
       const long = Math.ceil(100 / scale);
-      const speed = await measure("digits, 100 clients", digits(100, Math.ceil(40 / scale) + 2), workers, 2);
+      const speed = await measure("digits, 100 clients", digits(100, Math.ceil(60 / scale) + 10), workers, 10);
       const small = await measure("digits, 100 clients, one worker", digits(100, long), 1, 1);
       const large = await measure("digits, 10000 clients, one worker", digits(10_000, long), 1, 1);
       const keeping = await measure("digits, 10000 clients that keep state", personalDigits(10_000, long), 1, 1);

@@ -27,7 +27,10 @@ export interface FinishedUpdates {
 }
 
 /** A download under way, see `PartialBlob`. */
-export type PartialDownload = Visible<PartialBlob>;
+export interface PartialDownload extends Omit<Visible<PartialBlob>, "append"> {
+  /** @param sha256 the chunk's digest, which the caller has held against its bytes */
+  append(chunk: Uint8Array, sha256: Uint8Array): Promise<void>;
+}
 
 /** Downloads by content hash, see `BlobCache`. */
 export interface DownloadCache extends Pick<BlobCache, "read" | "file"> {

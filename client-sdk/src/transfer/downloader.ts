@@ -63,7 +63,7 @@ async function fetchInto(
       if (partial.offset < ref.size) {
         for await (const chunk of connection.transport.getBlob(ref.id, partial.offset, signal)) {
           assertChunk(chunk, partial.offset, ref);
-          await partial.append(chunk.data);
+          await partial.append(chunk.data, chunk.sha256);
           fetchedBytes += chunk.data.byteLength;
           backoff.reset();
         }

@@ -2,8 +2,7 @@ import { updateWeight } from "@fedlora/aggregators";
 import { FedLoraError, RandomStream, randomKey } from "@fedlora/core";
 import type { BlobId, ClientId, ErrorCode, PlanId, RoundPlan, UpdateMetrics, UpdateReceipt } from "@fedlora/core";
 import { receiptBytes } from "@fedlora/proto";
-import { createHash, sign } from "node:crypto";
-import type { KeyObject } from "node:crypto";
+import { createHash } from "node:crypto";
 
 import type { ClientInfo, ClientService, PollAnswer, UploadTicket } from "../service.js";
 import { keptMetrics } from "../privacy/private-metrics.js";
@@ -37,15 +36,15 @@ const maxCachedLayouts = 64;
 /** The clients' side of the coordinator. */
 export class CoordinatorClientService implements ClientService {
   readonly #core: CoordinatorCore;
-  readonly #key: KeyObject;
+  readonly #sign: (bytes: Uint8Array) => Uint8Array;
   readonly #jitter: RandomStream;
   readonly #layouts = new Map<BlobId, UpdateForm>();
   /** The latest end that a client was told: it is told again until it enrols again. */
   readonly #told = new Map<ClientId, { readonly key: string; readonly isKnown: boolean }>();
 
-  constructor(core: CoordinatorCore, key: KeyObject) {
+  constructor(core: CoordinatorCore, signReceipt: (bytes: Uint8Array) => Uint8Array) {
     this.#core = core;
-    this.#key = key;
+    this.#sign = signReceipt;
     this.#jitter = new RandomStream(randomKey(Buffer.from(core.randomBytes(4)).readUInt32LE(0)));
   }
 
@@ -340,7 +339,7 @@ export class CoordinatorClientService implements ClientService {
   }
 
   #receipt(receipt: Omit<UpdateReceipt, "signature">): UpdateReceipt {
-    return { ...receipt, signature: sign(null, receiptBytes(receipt), this.#key) };
+    return { ...receipt, signature: this.#sign(receiptBytes(receipt)) };
   }
 
   async #formOf({ instructions }: PlanState): Promise<UpdateForm> {

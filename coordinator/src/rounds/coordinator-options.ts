@@ -17,6 +17,8 @@ export interface CoordinatorServiceOptions {
   readonly accounting?: Accounting;
   /** The Ed25519 private key that signs receipts; `loadCoordinatorKey`. */
   readonly coordinatorKey: KeyObject;
+  /** What to put in the place of signatures where nobody looks at them, as in a simulation; default: the key signs. */
+  readonly signReceipt?: (bytes: Uint8Array) => Uint8Array;
   readonly clock?: Clock;
   readonly logger?: Logger;
   /** Unpredictable bytes for plan ids; default: node:crypto. A simulation passes its own to be reproducible. */

@@ -1,3 +1,4 @@
+import { sign } from "node:crypto";
 import type { CoordinatorService } from "../service.js";
 import { CoordinatorAdminService } from "./admin-service.js";
 import { CoordinatorClientService } from "./client-service.js";
@@ -9,9 +10,10 @@ import type { CoordinatorServiceOptions } from "./coordinator-options.js";
  * in-process clients. Throws `journal-corrupt`.
  */
 export async function createCoordinatorService(options: CoordinatorServiceOptions): Promise<CoordinatorService> {
+  const { coordinatorKey, signReceipt = (bytes: Uint8Array) => sign(null, bytes, coordinatorKey) } = options;
   const core = await CoordinatorCore.open(options);
   return {
-    clients: new CoordinatorClientService(core, options.coordinatorKey),
+    clients: new CoordinatorClientService(core, signReceipt),
     admin: new CoordinatorAdminService(core),
     drain: (timeoutMs) => core.drain(timeoutMs),
     close: () => core.close(),

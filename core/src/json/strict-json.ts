@@ -6,7 +6,6 @@ export type StrictJson = null | boolean | number | string | StrictJson[] | Map<s
 
 const maxDepth = 32;
 const number = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
-const space = /[ \t\n\r]*/y;
 
 /**
  * JSON as RFC 8259 has it, but a repeated key in an object is an error (`JSON.parse` silently keeps the last) and
@@ -25,8 +24,11 @@ export function parseStrictJson(source: string, what: string, code: ErrorCode): 
     if (found !== undefined) at += found.length;
     return found;
   };
+  const skipSpace = (): void => {
+    while (at < source.length && isSpace(source.charCodeAt(at))) at += 1;
+  };
   const accept = (character: string): boolean => {
-    take(space);
+    skipSpace();
     if (source[at] !== character) return false;
     at += 1;
     return true;
@@ -35,7 +37,7 @@ export function parseStrictJson(source: string, what: string, code: ErrorCode): 
     if (!accept(character)) fail(`expected "${character}"`);
   };
   const string = (): string => {
-    take(space);
+    skipSpace();
     const end = endOfString(source, at);
     if (end === -1) return fail("expected a string");
     try {
@@ -80,9 +82,14 @@ export function parseStrictJson(source: string, what: string, code: ErrorCode): 
     return Number(take(number) ?? fail("expected a value"));
   };
   const result = value(0);
-  take(space);
+  skipSpace();
   if (at !== source.length) fail("unexpected text");
   return result;
+}
+
+/** Blank, tab, line feed, carriage return. */
+function isSpace(code: number): boolean {
+  return code === 0x20 || code === 0x09 || code === 0x0a || code === 0x0d;
 }
 
 /** Offset behind the closing quote, or -1. By hand: a pattern would need stack in proportion to the string. */

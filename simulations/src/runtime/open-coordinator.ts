@@ -18,6 +18,9 @@ import { openVolatileStorage } from "./volatile-storage.js";
 /** DER of a PKCS #8 Ed25519 key up to its 32 secret bytes (RFC 8410, section 7). */
 const pkcs8Prefix = Buffer.from("302e020100300506032b657004220420", "hex");
 
+/** Nobody is between a virtual client and its coordinator, so nobody looks at signatures. */
+const unsigned = new Uint8Array(64);
+
 export interface SimulatedCoordinator extends InProcessCoordinator {
   readonly service: CoordinatorService;
   readonly storage: Storage;
@@ -51,6 +54,7 @@ export async function openCoordinator(
     storage,
     aggregation,
     coordinatorKey,
+    signReceipt: () => unsigned,
     clock: own,
     randomBytes: (length) => Uint8Array.from({ length }, () => stream.integer(256)),
     testSecrets: (length) => Uint8Array.from({ length }, () => secrets.integer(256)),
@@ -72,6 +76,7 @@ export async function openCoordinator(
     clients: service.clients,
     intake,
     blobs: storage.blobs,
+    digests: new Map(),
     publicKey: Uint8Array.from(Buffer.from(x, "base64url")),
   };
 }

@@ -11,8 +11,8 @@ import type {
 import { PrivacyLedger } from "@fedlora/client-sdk/parts";
 import type { BlobReference, Identity } from "@fedlora/client-sdk";
 import {
-  BlobHasher,
   FedLoraError,
+  blobIdOfChunks,
   type BlobId,
   type PlanId,
   type PlanInstructions,
@@ -160,20 +160,20 @@ class VirtualCache implements DownloadCache {
   openPartial(ref: BlobReference): Promise<PartialDownload> {
     let pieces: Uint8Array[] = [];
     let offset = 0;
-    let hasher = new BlobHasher(nodeSha256);
+    let digests: Uint8Array[] = [];
     return Promise.resolve({
       get offset() {
         return offset;
       },
-      append: (chunk) => {
+      append: (chunk, digest) => {
         pieces.push(chunk);
-        hasher.update(chunk);
+        digests.push(digest);
         offset += chunk.byteLength;
         return Promise.resolve();
       },
       finish: () => {
-        if (hasher.finish().id !== ref.id) {
-          [pieces, offset, hasher] = [[], 0, new BlobHasher(nodeSha256)];
+        if (blobIdOfChunks(digests, nodeSha256) !== ref.id) {
+          [pieces, offset, digests] = [[], 0, []];
           return Promise.reject(new FedLoraError("blob-hash-mismatch", `blob ${ref.id} is not what its id says`));
         }
         this.#remember(ref.id, pieces);
