@@ -2,7 +2,7 @@ import { canonicalBytes, FedLoraError } from "@fedlora/core";
 import { syncFolder } from "@fedlora/core/node";
 import { createHash, randomUUID } from "node:crypto";
 import { mkdir, readFile, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { addressData } from "../data/addresses.js";
 import type { DataSpec } from "../scenario/data-schema.js";
 import type { SmallDecoderSpec } from "../scenario/model-schema.js";
@@ -37,7 +37,8 @@ export async function ensureDecoder(options: EnsureDecoderOptions): Promise<stri
     .update(canonicalBytes({ recipeVersion, spec, data: info.sha256 }))
     .digest("hex");
   const parent = join(cacheFolder, "decoders");
-  const folder = join(parent, key);
+  // A model is called by its folder where its config names none.
+  const folder = join(parent, key, spec.kind);
   const known = await readFacts(folder);
   if (known === undefined) {
     progress.say("Training the decoder of this scenario, once for this machine");
@@ -53,6 +54,7 @@ export async function ensureDecoder(options: EnsureDecoderOptions): Promise<stri
           if (step > 0) progress.preparing(step / steps, `step ${step}/${steps}, loss ${loss.toFixed(3)}`);
         },
       });
+      await mkdir(dirname(folder), { recursive: true });
       await publish(join(work, "model"), folder);
       await syncFolder(parent);
     } finally {

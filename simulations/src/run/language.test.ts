@@ -74,6 +74,7 @@ test("a scenario trains its decoder once, and a federation of presidents makes i
   expect(steps.at(-1)).toBeLessThan(steps[1]! - 0.1);
   expect(said.join("\n")).toMatch(/nats per token and \d\.\d+ bits per byte on unread texts of 1790 to 1800/u);
 
+  expect(first.model.name).toBe("small-decoder");
   const [base, alone, fedAvg, ffa] = first.runs;
   expect(first.runs.map(({ variant }) => variant)).toEqual(["(base)", "(alone)", "FedAvg", "FFA-LoRA"]);
   const lossOf = (each: typeof base): number => each!.rounds.at(-1)!.test!.loss!;
