@@ -99,7 +99,9 @@ export class FaultyTransport implements Transport {
         throw new FedLoraError("internal", `plan ${planId} was accepted twice`);
       }
     }
-    return this.#poisoned === undefined ? receipt : { ...receipt, blobId: this.#poisoned.own.id };
+    const poisoned = this.#poisoned;
+    this.#poisoned = undefined;
+    return poisoned === undefined || uploadId === undefined ? receipt : { ...receipt, blobId: poisoned.own.id };
   }
 
   decline(...args: Parameters<Transport["decline"]>): ReturnType<Transport["decline"]> {

@@ -11,8 +11,8 @@ export interface ChartOptions {
   readonly variants: readonly string[];
 }
 
-/** Distinct for colour-blind readers, and dark enough for print (Okabe and Ito 2008, without yellow). */
-const colours = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#7f7f7f"];
+/** Distinct for colour-blind readers, and dark enough for print (Okabe and Ito 2008, without yellow, the light ones darker). */
+const colours = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#3a93cf", "#b37700", "#000000", "#7f7f7f"];
 /** For print without colours. */
 const dashes = [
   [1, 0],
@@ -27,7 +27,9 @@ const dashes = [
 
 /** How the line of the i-th variant looks in every chart. */
 function styleOf(index: number): { readonly colour: string; readonly dash: readonly number[] } {
-  return { colour: colours[index % colours.length] ?? "#000000", dash: dashes[index % dashes.length] ?? [1, 0] };
+  // Once the colours are used up, each comes back with another dash.
+  const turn = index + Math.floor(index / colours.length);
+  return { colour: colours[index % colours.length] ?? "#000000", dash: dashes[turn % dashes.length] ?? [1, 0] };
 }
 
 /** The variants with their lines, for all charts of a page. */
@@ -40,8 +42,26 @@ export function chartLegend(variants: readonly string[]): string {
   return `<ul class="legend">${entries.join("")}</ul>`;
 }
 
+/** A chart with its caption, and in words for those who do not see it. */
+export async function chartFigure(
+  title: string,
+  points: readonly CurvePoint[],
+  options: ChartOptions,
+): Promise<string> {
+  const svg = await lineChart(points, options);
+  const ends = options.variants.flatMap((variant) => {
+    const last = points.findLast((point) => point.variant === variant);
+    return last === undefined ? [] : `${variant} ${rounded(last.mean)} at ${rounded(last.x)}`;
+  });
+  const words = `<title>${escaped(title)}</title><desc>${escaped(`${options.y} over ${options.x}. Last: ${ends.join("; ")}.`)}</desc>`;
+  const named = svg.replace(/<svg[^>]*>/, (open) => `${open.slice(0, -1)} role="img">${words}`);
+  return `<figure><figcaption>${escaped(title)}</figcaption>${named}</figure>`;
+}
+
+const rounded = (value: number): string => String(Number(value.toPrecision(4)));
+
 /** A line chart as SVG, drawn without a browser: a line per variant, its band one standard deviation over the seeds. */
-export async function lineChart(points: readonly CurvePoint[], { x, y, variants }: ChartOptions): Promise<string> {
+async function lineChart(points: readonly CurvePoint[], { x, y, variants }: ChartOptions): Promise<string> {
   const domain = [...variants];
   const range = domain.map((_, index) => styleOf(index));
   // The page has one legend for all its charts.
@@ -49,15 +69,16 @@ export async function lineChart(points: readonly CurvePoint[], { x, y, variants 
   const color = { ...variant, scale: { domain, range: range.map(({ colour }) => colour) } };
   const strokeDash = { ...variant, scale: { domain, range: range.map(({ dash }) => [...dash]) } };
   const spec: TopLevelSpec = {
-    width: 460,
-    height: 260,
+    width: 400,
+    height: 230,
     background: "white",
     padding: 4,
     data: { values: points.map((point) => ({ ...point })) },
     encoding: { x: { field: "x", type: "quantitative", title: x, axis: { grid: false, tickCount: 6 } } },
     layer: [
       {
-        mark: { type: "area", opacity: 0.16 },
+        // Many bands over one another would hide the lines.
+        mark: { type: "area", opacity: Math.min(0.16, 0.7 / domain.length) },
         encoding: {
           y: { field: "low", type: "quantitative" },
           y2: { field: "high" },
@@ -75,7 +96,7 @@ export async function lineChart(points: readonly CurvePoint[], { x, y, variants 
     ],
     config: {
       font: "system-ui, sans-serif",
-      axis: { labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal", gridColor: "#e4e4e4" },
+      axis: { labelFontSize: 13, titleFontSize: 13, titleFontWeight: "normal", gridColor: "#e4e4e4" },
       view: { stroke: null },
     },
   };

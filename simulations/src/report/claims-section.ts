@@ -11,5 +11,5 @@ const columns: readonly HtmlColumn<JudgedClaim>[] = [
 export function claimsSection(claims: readonly JudgedClaim[]): string {
   if (claims.length === 0) return "";
   const note = "By the means over the seeds; in how many seeds a claim holds is counted with each seed alone.";
-  return `<h2>Claims</h2>\n${htmlTable(columns, claims)}\n<p class="note">${note}</p>`;
+  return `<h2>Claims</h2>\n${htmlTable("The scenario’s claims, and what was measured", columns, claims)}\n<p class="note">${note}</p>`;
 }

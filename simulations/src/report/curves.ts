@@ -32,7 +32,7 @@ export function curvesOf(
       const y = spreadOf(here.map((point) => point.y));
       if (x === undefined || y === undefined) return [];
       const reach = y.std ?? 0;
-      return [{ variant, x: x.mean, mean: y.mean, low: y.mean - reach, high: y.mean + reach }];
+      return [{ variant, x: x.mean, mean: y.mean, low: Math.max(0, y.mean - reach), high: y.mean + reach }];
     });
   });
   // What there is without a federation is a line across.

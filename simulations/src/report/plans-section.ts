@@ -1,8 +1,8 @@
 import type { RunResult } from "../run/round-row.js";
-import { chartLegend, lineChart } from "./chart.js";
+import { chartFigure, chartLegend } from "./chart.js";
 import { depthIn, type ClassPlans } from "./class-plans.js";
 import { curvesOf } from "./curves.js";
-import { escaped, htmlTable, type HtmlColumn } from "./html.js";
+import { htmlTable, type HtmlColumn } from "./html.js";
 import { shown } from "./spread.js";
 
 interface PlanRow extends ClassPlans {
@@ -39,13 +39,14 @@ export async function plansSection(
     const points = names.flatMap((name) =>
       curvesOf(own, "rounds", (row) => depthIn(row, name)).map((point) => ({ ...point, variant: name })),
     );
-    const svg = await lineChart(points, { x: "rounds", y: "layers trained, from the output", variants: names });
-    figures.push(`<figure><figcaption>${escaped(`Depth by device class: ${variant}`)}</figcaption>${svg}</figure>`);
+    const title = `Depth by device class: ${variant}`;
+    const axes = { x: "rounds", y: "layers trained, from the output" };
+    figures.push(await chartFigure(title, points, { ...axes, variants: names }));
   }
   const charts = figures.length === 0 ? "" : `${chartLegend(names)}\n<div class="charts">${figures.join("\n")}</div>`;
   const note =
     "Means over the trainings, with the standard deviation over the seeds; waiting is from a client's delivery to the round's last.";
-  return `<h2>Rank plans by device class</h2>\n${htmlTable(columns, rows)}\n<p class="note">${note}</p>\n${charts}`;
+  return `<h2>Rank plans by device class</h2>\n${htmlTable("What each device class trained, and how long it waited", columns, rows)}\n<p class="note">${note}</p>\n${charts}`;
 }
 
 const range = (least: number, most: number): string => (least === most ? String(least) : `${least} to ${most}`);

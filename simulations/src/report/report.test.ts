@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { noMethod, type RunResult } from "../run/round-row.js";
 import type { ScenarioResult } from "../run/run-scenario.js";
 import { parseScenario } from "../scenario/parse-scenario.js";
+import { chartLegend } from "./chart.js";
 import { curvesOf } from "./curves.js";
 import { htmlReport } from "./html-report.js";
 import { shown, spreadOf } from "./spread.js";
@@ -97,4 +98,21 @@ test("the report is one file: charts as SVG, names escaped, nothing from elsewhe
   expect(html).toContain("1.2.3");
   expect(html).toContain("Privacy spent");
   expect(html).not.toMatch(/NaN|undefined/);
+});
+
+test("what is drawn is also said: charts have a title and a description, tables a caption and row headers", async () => {
+  const html = await htmlReport(summarize(result, {}), result, text);
+  const charts = html.match(/<figure>.*?<\/figure>/gs)!;
+  expect(charts[0]).toMatch(
+    /role="img"><title>Accuracy on test examples<\/title><desc>accuracy over rounds\. Last: a 0\.85 at 2/,
+  );
+  for (const chart of charts) expect(chart).toMatch(/role="img"><title>.+<\/title><desc>.+<\/desc>/);
+  const tables = html.match(/<table>.*?<\/table>/gs)!;
+  for (const table of tables)
+    expect(table).toMatch(/^<table><caption>.+<\/caption>.*<th scope="col".*<th scope="row"/s);
+});
+
+test("no two of forty variants have the same line", () => {
+  const lines = chartLegend(Array.from({ length: 40 }, (_, index) => `v${index}`)).match(/stroke="[^>]*/g)!;
+  expect(new Set(lines).size).toBe(40);
 });

@@ -47,7 +47,7 @@ const columns: readonly HtmlColumn<TargetRow>[] = [
 export function targetSection(target: Target | undefined, variants: readonly TargetRow[]): string {
   if (target === undefined) return "";
   const note = "Of the runs that reached it, at the first test that did; bytes up and down of all clients.";
-  return `<h2>Until ${targetText(target)}</h2>\n${htmlTable(columns, variants)}\n<p class="note">${note}</p>`;
+  return `<h2>Until ${targetText(target)}</h2>\n${htmlTable("What it took to get there", columns, variants)}\n<p class="note">${note}</p>`;
 }
 
 /** The same for a terminal; undefined where the scenario has no target. */

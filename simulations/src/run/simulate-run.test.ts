@@ -172,6 +172,13 @@ describe("what goes wrong", () => {
     expect(Object.keys(result.refusals)).toEqual(["update-not-finite"]);
   });
 
+  test("who sent a NaN evaluates like the others", async () => {
+    const { top } = wrong("not-finite");
+    const result = await simulate({ top: { ...top, data: { kind: "synthetic", examples: 1000, heldOut: 0.2 } } });
+    expect(result.refusals["update-not-finite"]).toBeGreaterThan(0);
+    expect(result.rounds.every(({ perClient }) => perClient!.clients > 4)).toBe(true);
+  });
+
   test("a damaged chunk is sent again, a repeated commit counts once", async () => {
     const honest = await simulate();
     for (const kind of ["corrupted", "duplicated"]) {
