@@ -53,7 +53,6 @@ async function refused(scenario: string, variants: "all" | string[] = "all") {
 }
 
 const other = (spec: string): [string, string] => ["{ method: { name: ffa-lora } }", spec];
-const noised = "privacy: { mode: example, noiseMultiplier: 1, delta: 1.0e-3, clipNorm: 1, minExamples: 10 }";
 
 describe("before the data are read", () => {
   test.each<[string, [string, string], string, RegExp]>([
@@ -96,10 +95,10 @@ describe("before the data are read", () => {
       /plain mean: adapter\.rank: 5 is above .* at most 4/,
     ],
     [
-      "noise that the model cannot add",
-      other(`{ method: { name: ffa-lora }, weighting: { kind: uniform }, ${noised} }`),
+      "an adapter that the model does not take",
+      other("{ method: { name: fedsa-lora }, adapter: { variant: vera } }"),
       "model-unsupported",
-      /variant "other": the linear model does no DP-SGD/,
+      /variant "other": the linear model takes adapters of the variants lora and latent/,
     ],
     ["a cohort above all clients", ["size: 4", "size: 13"], "scenario-invalid", /cohort\.size 13 is more than the 12/],
     ["a model for texts", ["kind: linear", "kind: minilm"], "scenario-invalid", /data synthetic are numbers/],

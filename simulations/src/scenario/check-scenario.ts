@@ -65,16 +65,10 @@ function manifestOf({ model }: Scenario, { features, labels }: DataShape): Model
 }
 
 /** What the linear model has no code for; its trainer would decline every plan. */
-function assertLinear({ privacy, adapter, evaluation }: RunSpec, variant: string): void {
-  const problem =
-    privacy.mode === "example"
-      ? "the linear model does no DP-SGD (privacy.mode example); use another model, or mode client or local"
-      : adapter.variant === "vera"
-        ? "the linear model takes adapters of the variants lora and latent (adapter.variant)"
-        : privacy.mode !== "none" && privacy.metricsNoise !== undefined && evaluation.every > 0
-          ? "the linear model has no noise for counts (privacy.metricsNoise); set evaluation.every to 0"
-          : undefined;
-  if (problem !== undefined) throw new FedLoraError("model-unsupported", `variant "${variant}": ${problem}`);
+function assertLinear({ adapter }: RunSpec, variant: string): void {
+  if (adapter.variant !== "vera") return;
+  const message = `variant "${variant}": the linear model takes adapters of the variants lora and latent (adapter.variant)`;
+  throw new FedLoraError("model-unsupported", message, { details: { path: "adapter.variant" } });
 }
 
 function refuse(path: string, message: string): never {
