@@ -3,13 +3,14 @@ import type { BlobId, EvaluationCounts, PlanInstructions } from "@fedlora/core";
 import type { BlobPool } from "../runtime/blob-pool.js";
 import type { ClientData } from "../runtime/client-data.js";
 import { KeyedSecrets } from "../runtime/keyed-secrets.js";
+import type { Room } from "../runtime/room.js";
 import type { ClientMemory } from "../runtime/virtual-state.js";
 import type { VirtualClock } from "../runtime/virtual-clock.js";
 import { stepMsAt, type DeviceProfile } from "./profile.js";
 import type { StepDepth, TrainedPart } from "./step-depth.js";
 
 export interface DeviceTrainerParts {
-  readonly trainer: LocalTrainer;
+  readonly trainer: Room;
   readonly device: DeviceProfile;
   readonly data: ClientData;
   /** Base deltas that clients have fetched, by hash. */
@@ -55,7 +56,7 @@ export class DeviceTrainer implements LocalTrainer {
     }
     const baseDeltas = await this.#sourcesOf(request.baseDeltas);
     const sent = { ...request, ...keyed(request), baseDeltas };
-    const work = (): Promise<TrainResult> => trainer.train(sent, signal, () => undefined);
+    const work = (dueMs: number): Promise<TrainResult> => trainer.train(sent, signal, () => undefined, dueMs);
     const result = await clock.during(actor, trainMs, work, signal);
     // What this machine measured is not the device's; that has told its times already.
     return { ...result, stepMs, stepTimes: undefined, metrics: { ...result.metrics, trainMs } };
@@ -66,7 +67,7 @@ export class DeviceTrainer implements LocalTrainer {
     const batches = Math.ceil(data.heldOutRows.length / request.instructions.training.batchSize);
     const baseDeltas = await this.#sourcesOf(request.baseDeltas);
     const sent = { ...request, ...keyed(request), baseDeltas };
-    const work = (): Promise<EvaluationCounts> => trainer.evaluate(sent, signal, () => undefined);
+    const work = (dueMs: number): Promise<EvaluationCounts> => trainer.evaluate(sent, signal, () => undefined, dueMs);
     return clock.during(actor, stepMsAt(device, 0) * batches, work, signal);
   }
 

@@ -64,3 +64,20 @@ test("workers of depth 2 get a second request each, but nobody before all have t
   await Promise.all(all);
   expect(got[0]! + got[1]!).toBe(5);
 });
+
+test("of requests that wait, the one whose result is due first is trained first", async () => {
+  const begun: unknown[] = [];
+  const train = (request: unknown): Promise<unknown> => {
+    begun.push(request);
+    return Promise.resolve({});
+  };
+  const room = new TrainerRoom([{ ...worker("a"), trainer: { train } as unknown as LocalTrainer }]);
+
+  await Promise.all(
+    [9, 30, 20, 10, 20].map((dueMs, index) =>
+      room.train(`${index}` as never, new AbortController().signal, undefined, dueMs),
+    ),
+  );
+
+  expect(begun).toEqual(["0", "3", "2", "4", "1"]);
+});

@@ -1,6 +1,7 @@
-import type { LocalTrainer, TrainRequest, TrainResult } from "@fedlora/client-sdk";
+import type { EvaluateRequest, LocalTrainer, TrainRequest, TrainResult } from "@fedlora/client-sdk";
 import { FedLoraError, type EvaluationCounts } from "@fedlora/core";
 import type { EngineIdentity } from "../device/profile.js";
+import { EventHeap, type TimedEvent } from "./event-heap.js";
 import type { Room } from "./room.js";
 
 /** A trainer of one worker, and what its results depend on. */
@@ -19,17 +20,21 @@ interface Place {
   sinceMs: number;
 }
 
-type Job = (trainer: LocalTrainer) => Promise<void>;
+interface Job extends TimedEvent {
+  readonly run: (trainer: LocalTrainer) => Promise<void>;
+}
 
 /**
- * The trainers of all workers as one: requests wait in order for a worker that is free. Which worker takes which request
- * changes nothing, since all have the same engine.
+ * The trainers of all workers as one: requests wait for a worker that is free, those that are due first before the others, so
+ * that the simulation can go on with them while the rest is trained. Which worker takes which request, and when, changes
+ * nothing, since all have the same engine.
  */
 export class TrainerRoom implements Room {
   readonly engine: EngineIdentity;
   readonly #workers: readonly RoomWorker[];
   readonly #places: readonly Place[];
-  readonly #queue: Job[] = [];
+  readonly #queue = new EventHeap<Job>();
+  #order = 0;
   #busyMs = 0;
 
   /** Throws `engine-mixed` for workers whose engines differ, `config-invalid` for none. */
@@ -50,12 +55,12 @@ export class TrainerRoom implements Room {
     return this.#workers.length;
   }
 
-  train(request: TrainRequest, signal: AbortSignal): Promise<TrainResult> {
-    return this.#enqueue((trainer) => trainer.train(request, signal, () => undefined), signal);
+  train(request: TrainRequest, signal: AbortSignal, _onProgress?: unknown, dueMs = 0): Promise<TrainResult> {
+    return this.#enqueue((trainer) => trainer.train(request, signal, () => undefined), signal, dueMs);
   }
 
-  evaluate(request: Parameters<LocalTrainer["evaluate"]>[0], signal: AbortSignal): Promise<EvaluationCounts> {
-    return this.#enqueue((trainer) => trainer.evaluate(request, signal, () => undefined), signal);
+  evaluate(request: EvaluateRequest, signal: AbortSignal, _onProgress?: unknown, dueMs = 0): Promise<EvaluationCounts> {
+    return this.#enqueue((trainer) => trainer.evaluate(request, signal, () => undefined), signal, dueMs);
   }
 
   /** What every worker holds, whichever will get the request. */
@@ -68,16 +73,18 @@ export class TrainerRoom implements Room {
     await Promise.all(this.#workers.map(({ trainer }) => trainer.close()));
   }
 
-  #enqueue<T>(work: (trainer: LocalTrainer) => Promise<T>, signal: AbortSignal): Promise<T> {
+  #enqueue<T>(work: (trainer: LocalTrainer) => Promise<T>, signal: AbortSignal, dueMs: number): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#queue.push(async (trainer) => {
+      const run = async (trainer: LocalTrainer): Promise<void> => {
         try {
           signal.throwIfAborted();
           resolve(await work(trainer));
         } catch (error) {
           reject(FedLoraError.from(error));
         }
-      });
+      };
+      this.#order += 1;
+      this.#queue.push({ atMs: dueMs, actor: 0, order: this.#order, run });
       this.#next();
     });
   }
@@ -85,11 +92,11 @@ export class TrainerRoom implements Room {
   #next(): void {
     const place = this.#places.reduce((least, each) => (each.requests < least.requests ? each : least));
     if (place.requests >= place.depth) return;
-    const job = this.#queue.shift();
+    const job = this.#queue.pop();
     if (job === undefined) return;
     if (place.requests === 0) place.sinceMs = performance.now();
     place.requests += 1;
-    void job(place.trainer).then(() => {
+    void job.run(place.trainer).then(() => {
       place.requests -= 1;
       if (place.requests === 0) this.#busyMs += performance.now() - place.sinceMs;
       this.#next();

@@ -52,10 +52,14 @@ export class VirtualClock {
     };
   }
 
-  /** Runs real work at once and gives its result `ms` of virtual time later. */
-  async during<T>(actor: number, ms: number, work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  /**
+   * Runs real work at once and gives its result `ms` of virtual time later.
+   *
+   * @param work is told that time, as `elapsedMs` counts
+   */
+  async during<T>(actor: number, ms: number, work: (dueMs: number) => Promise<T>, signal: AbortSignal): Promise<T> {
     signal.throwIfAborted();
-    const result = work();
+    const result = work(this.#elapsedMs + Math.max(0, ms));
     // A failure is told when its time has come, and to nobody where the client is gone by then.
     result.catch(() => undefined);
     await this.#schedule(actor, ms, result, signal);
