@@ -8,7 +8,7 @@ if (target === undefined)
 export default {
   testRunner: "vitest",
   vitest: { configFile: "scripts/mutation/vitest.config.mjs", related: false },
-  mutate: [`${target.mutate}/**/*.ts`, "!**/*.test.ts", "!**/testing/**"],
+  mutate: [target.mutate, "!**/*.test.ts", "!**/testing/**"],
   coverageAnalysis: "perTest",
   // Code that runs once when a module loads would need a fresh process for each of its mutants.
   ignoreStatic: true,

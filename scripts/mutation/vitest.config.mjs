@@ -10,7 +10,7 @@ export default defineConfig({
   ssr: { resolve },
   test: {
     root: process.cwd(),
-    include: (target?.tests ?? []).map((folder) => `${folder}/**/*.test.ts`),
+    include: target?.tests ?? [],
     exclude: ["**/node_modules/**", ...slowTests],
     setupFiles: ["tests/property-seed.ts"],
     testTimeout: 60_000,
