@@ -13,6 +13,7 @@ import {
   type StateDict,
   type TaskSpec,
 } from "@fedlora/core";
+import { localInstructions } from "../run/local-instructions.js";
 import type { SmallDecoderSpec } from "../scenario/model-schema.js";
 
 export interface WholeMatrixTraining {
@@ -44,38 +45,20 @@ export function wholeMatrixTraining(
     values.set(isA ? b : a, new Float32Array(dIn * dOut));
   }
   const layout = adapterLayout(resolved);
+  const training = trainingSchema.parse({
+    localSteps: steps,
+    batchSize,
+    optimizer: { learningRate, beta2: 0.99, weightDecay: 0 },
+    schedule: { kind: "cosine", warmupSteps: Math.min(40, Math.floor(steps / 10)) },
+    seed,
+  });
   return {
     task,
     adapter,
     start: toStateDict(
       layout.map(({ name, shape }) => [name, fromFloat32(values.get(name) ?? new Float32Array(), shape)] as const),
     ),
-    instructions: {
-      format: "fedlora-instructions/1",
-      task,
-      adapter,
-      training: trainingSchema.parse({
-        localSteps: steps,
-        batchSize,
-        optimizer: { learningRate, beta2: 0.99, weightDecay: 0 },
-        schedule: { kind: "cosine", warmupSteps: Math.min(40, Math.floor(steps / 10)) },
-        seed,
-      }),
-      roles: layout.map((spec) => ({
-        spec,
-        trained: trained.has(spec.name),
-        uploaded: false,
-        downloaded: true,
-        keep: "none",
-      })),
-      updateForm: "value",
-      uploadLayout: [],
-      codec: "f32",
-      directives: [],
-      keepOptimizerState: false,
-      seed,
-      rounds: 1,
-    },
+    instructions: localInstructions({ task, adapter, training }, layout, (name) => trained.has(name)),
   };
 }
 

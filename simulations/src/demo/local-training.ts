@@ -9,6 +9,7 @@ import {
   type StateDict,
 } from "@fedlora/core";
 import type { Mail } from "../datasets/spam-assassin/corpus.js";
+import { localInstructions } from "../run/local-instructions.js";
 
 /** What a federation starts from, for training the same task without one. */
 export interface LocalTask {
@@ -22,22 +23,9 @@ export interface LocalTask {
  */
 export function localTask(spec: RunSpec, manifest: ModelManifest): LocalTask {
   const adapter = resolveAdapter(spec.adapter, manifest, spec.task);
-  const layout = adapterLayout(adapter);
   const { localSteps = 1 } = spec.training;
-  const instructions: PlanInstructions = {
-    format: "fedlora-instructions/1",
-    task: spec.task,
-    adapter: spec.adapter,
-    training: { ...spec.training, localSteps: localSteps * spec.rounds },
-    roles: layout.map((tensor) => ({ spec: tensor, trained: true, uploaded: true, downloaded: true, keep: "none" })),
-    updateForm: "value",
-    uploadLayout: layout,
-    codec: spec.codec,
-    directives: [],
-    keepOptimizerState: false,
-    seed: spec.training.seed,
-    rounds: 1,
-  };
+  const training = { ...spec.training, localSteps: localSteps * spec.rounds };
+  const instructions = localInstructions({ ...spec, training }, adapterLayout(adapter));
   return { instructions, start: initialAdapter(adapter, spec.training.seed) };
 }
 

@@ -12,6 +12,7 @@ import type { BaseDelta } from "@fedlora/client-sdk";
 import type { SimulationData } from "../data/simulation-data.js";
 import { withPerplexity, type TestMetrics } from "../metrics/perplexity.js";
 import { ClientData } from "../runtime/client-data.js";
+import { localInstructions } from "./local-instructions.js";
 
 /** Tests global adapters on rows that no client has; it takes no virtual time and nobody in the federation sees it. */
 export class GlobalTest {
@@ -23,25 +24,7 @@ export class GlobalTest {
     const layout = adapterLayout(resolveAdapter(spec.adapter, manifest, spec.task));
     this.#trainer = trainer;
     this.#data = new ClientData("test", data, { trainRows: new Int32Array(0), heldOutRows: rows });
-    this.#instructions = {
-      format: "fedlora-instructions/1",
-      task: spec.task,
-      adapter: spec.adapter,
-      training: spec.training,
-      roles: layout.map((tensor) => ({
-        spec: tensor,
-        trained: false,
-        uploaded: false,
-        downloaded: true,
-        keep: "none",
-      })),
-      updateForm: "value",
-      uploadLayout: [],
-      codec: "f32",
-      directives: [],
-      keepOptimizerState: false,
-      seed: 0,
-    };
+    this.#instructions = localInstructions(spec, layout, () => false);
   }
 
   /** @param adapter safetensors of the whole global adapter */

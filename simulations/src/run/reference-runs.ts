@@ -7,7 +7,6 @@ import {
   resolveAdapter,
   type EvaluationCounts,
   type ModelManifest,
-  type PlanInstructions,
   type RunSpec,
   type StateDict,
 } from "@fedlora/core";
@@ -17,6 +16,7 @@ import { ownDataOf } from "../population/own-data.js";
 import { ClientData } from "../runtime/client-data.js";
 import type { Scenario } from "../scenario/scenario-schema.js";
 import { referenceName, type ReferenceKind } from "../scenario/variant-spec.js";
+import { localInstructions } from "./local-instructions.js";
 import { perClient } from "./per-client.js";
 import { noMethod, type RoundRow, type RunResult } from "./round-row.js";
 import { sharedOut } from "./shared-out.js";
@@ -46,24 +46,11 @@ export async function referenceRun(options: ReferenceOptions): Promise<RunResult
   const adapter = resolveAdapter(spec.adapter, manifest, spec.task);
   const { localSteps, localEpochs = 1 } = spec.training;
   const rounds = Math.max(1, Math.round((spec.rounds * spec.cohort.size) / partition.clients));
-  const layout = adapterLayout(adapter);
-  const instructions: PlanInstructions = {
-    format: "fedlora-instructions/1",
-    task: spec.task,
-    adapter: spec.adapter,
-    training: {
-      ...spec.training,
-      ...(localSteps === undefined ? { localEpochs: localEpochs * rounds } : { localSteps: localSteps * rounds }),
-    },
-    roles: layout.map((tensor) => ({ spec: tensor, trained: true, uploaded: false, downloaded: true, keep: "none" })),
-    updateForm: "value",
-    uploadLayout: [],
-    codec: "f32",
-    directives: [],
-    keepOptimizerState: false,
-    seed: spec.training.seed,
-    rounds: 1,
+  const training = {
+    ...spec.training,
+    ...(localSteps === undefined ? { localEpochs: localEpochs * rounds } : { localSteps: localSteps * rounds }),
   };
+  const instructions = localInstructions({ ...spec, training }, adapterLayout(adapter));
   const initial = initialAdapter(adapter, spec.training.seed);
   const nothing = (): void => undefined;
   const evaluate = (start: StateDict, of: ClientData): Promise<EvaluationCounts> =>
