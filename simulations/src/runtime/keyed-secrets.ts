@@ -1,5 +1,5 @@
 import type { SecretSource } from "@fedlora/client-sdk";
-import { SecretRandom } from "@fedlora/core";
+import { derivedSecrets } from "@fedlora/client-sdk/parts";
 
 /**
  * Keys that follow from one key, so that they can be drawn wherever the training happens. Everybody who has the scenario
@@ -8,18 +8,15 @@ import { SecretRandom } from "@fedlora/core";
 export class KeyedSecrets implements SecretSource {
   readonly isSecret = false;
   readonly key: Uint8Array;
-  readonly #stream: SecretRandom;
+  readonly #source: SecretSource;
 
   /** @param key 32 bytes */
   constructor(key: Uint8Array) {
     this.key = key;
-    this.#stream = new SecretRandom(key);
+    this.#source = derivedSecrets(key, this.isSecret);
   }
 
   next(): Uint8Array {
-    const secret = new Uint8Array(32);
-    const view = new DataView(secret.buffer);
-    for (let at = 0; at < 32; at += 4) view.setUint32(at, this.#stream.uint32());
-    return secret;
+    return this.#source.next();
   }
 }
