@@ -1,4 +1,5 @@
 import { FedLoraError } from "@fedlora/core";
+import { isLoopback } from "@fedlora/core/node";
 import { isIP } from "node:net";
 
 /**
@@ -23,9 +24,4 @@ export function checkEndpoint(address: string, insecure: boolean): string {
     );
   }
   return address;
-}
-
-/** Names other than localhost are not looked up: what they resolve to may change. */
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
 }

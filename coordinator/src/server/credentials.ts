@@ -1,6 +1,6 @@
 import { FedLoraError } from "@fedlora/core";
+import { isLoopback } from "@fedlora/core/node";
 import { ServerCredentials } from "@grpc/grpc-js";
-import { isIP } from "node:net";
 
 /**
  * The one place that decides how connections are protected. Plaintext is served on loopback only, unless the operator
@@ -15,10 +15,4 @@ export function serverCredentials(host: string, insecure: boolean): ServerCreden
     );
   }
   return ServerCredentials.createInsecure();
-}
-
-/** Names other than localhost may resolve to anything, so they do not count. */
-export function isLoopback(host: string): boolean {
-  if (host === "localhost" || host === "::1") return true;
-  return isIP(host) === 4 && host.startsWith("127.");
 }

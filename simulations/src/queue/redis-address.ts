@@ -1,5 +1,5 @@
 import { FedLoraError } from "@fedlora/core";
-import { isIP } from "node:net";
+import { isLoopback } from "@fedlora/core/node";
 
 /** Where a Redis is. */
 export interface RedisAddress {
@@ -25,7 +25,7 @@ export function parseRedisAddress(text: string, insecure: boolean): RedisAddress
     );
   }
   const shown = `${url.protocol}//${url.hostname}:${url.port === "" ? 6379 : url.port}`;
-  if (url.protocol === "redis:" && !insecure && !isLoopback(url.hostname)) {
+  if (url.protocol === "redis:" && !insecure && !isLoopback(bare(url.hostname))) {
     throw new FedLoraError(
       "insecure-refused",
       `${shown} is not on loopback; without TLS whoever is on the way can read and change the queue (rediss:// has TLS)`,
@@ -48,17 +48,14 @@ export function parseListenAddress(text: string, insecure: boolean): { readonly 
 
 /** Throws `insecure-refused` for another host than loopback where that was not allowed. */
 export function assertMayListen(host: string, insecure: boolean): void {
-  if (insecure || isLoopback(host)) return;
+  if (insecure || isLoopback(bare(host))) return;
   throw new FedLoraError(
     "insecure-refused",
     `workers would fetch tensors from ${host} over plain HTTP, which whoever is on the way can read and change`,
   );
 }
 
-/** Names other than localhost are not looked up: what they resolve to may change. */
-export function isLoopback(host: string): boolean {
-  const bare = host.replace(/^\[(.*)\]$/, "$1").replace(/^::ffff:/, "");
-  return bare === "localhost" || bare === "::1" || (isIP(bare) === 4 && bare.startsWith("127."));
-}
+/** A URL's host without its brackets, a socket's IPv4 address without the prefix that IPv6 gives it. */
+const bare = (host: string): string => host.replace(/^\[(.*)\]$/, "$1").replace(/^::ffff:/, "");
 
 const withoutPassword = (text: string): string => text.replace(/\/\/[^@/]*@/, "//***@");

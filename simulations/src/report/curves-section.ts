@@ -1,6 +1,7 @@
 import type { RoundRow, RunResult } from "../run/round-row.js";
 import { chartFigure, chartLegend } from "./chart.js";
 import { curvesOf, type CurveAxis } from "./curves.js";
+import { numberOf } from "./run-metrics.js";
 
 interface Measurement {
   readonly title: string;
@@ -16,7 +17,6 @@ const axisLabels: Readonly<Record<CurveAxis, string>> = {
   bytes: "bytes up and down, all clients (MB)",
 };
 
-const numberOf = (value: unknown): number | undefined => (typeof value === "number" ? value : undefined);
 const everyAxis: readonly CurveAxis[] = ["rounds", "virtual time", "bytes"];
 
 const measurements: readonly Measurement[] = [

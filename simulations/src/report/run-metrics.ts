@@ -84,4 +84,5 @@ function total(rows: readonly RoundRow[], value: (row: RoundRow) => number): num
   return rows.reduce((sum, row) => sum + value(row), 0);
 }
 
-const numberOf = (value: unknown): number | undefined => (typeof value === "number" ? value : undefined);
+/** Of what a method measured: its metrics are numbers or missing. */
+export const numberOf = (value: unknown): number | undefined => (typeof value === "number" ? value : undefined);
