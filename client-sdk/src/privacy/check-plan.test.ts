@@ -15,31 +15,107 @@ test("plans of all modes and none are sound", () => {
   }
   expect(() => assertPrivacySound(planOf({ updateForm: "value" }), "train")).not.toThrow();
   expect(() => assertPrivacySound(planOf({ privacy: { ...example, metricsNoise: 2 } }), "evaluate")).not.toThrow();
+  // Steps of an epoch tell how many examples there are, which mode local hides with the rest.
+  const epochs = trainingSchema.parse({ localEpochs: 1 });
+  expect(() =>
+    assertPrivacySound(planOf({ privacy: { mode: "local", ...shared }, training: epochs }), "train"),
+  ).not.toThrow();
 });
 
 describe("refused:", () => {
-  test.each<[string, Partial<PlanInstructions>, string]>([
-    ["no noise", { privacy: { ...example, noiseMultiplier: 0 } }, "privacy-invalid"],
-    ["noise that is not a number", { privacy: { ...example, noiseMultiplier: Number.NaN } }, "privacy-invalid"],
-    ["a clip norm of 0", { privacy: { ...example, clipNorm: 0 } }, "privacy-invalid"],
-    ["an infinite clip norm", { privacy: { mode: "local", ...shared, clipNorm: Infinity } }, "privacy-invalid"],
-    ["a delta of 1", { privacy: { ...example, delta: 1 } }, "privacy-invalid"],
-    ["a delta of 0", { privacy: { mode: "client", ...shared, delta: 0 } }, "privacy-invalid"],
-    ["no noise on metrics", { privacy: { ...example, metricsNoise: 0 } }, "privacy-invalid"],
-    ["a sampling rate above 1", { privacy: { ...example, minExamples: 63 } }, "privacy-invalid"],
-    ["epochs", { training: trainingSchema.parse({ localEpochs: 1 }) }, "privacy-invalid"],
-    ["values under local noise", { privacy: { mode: "local", ...shared }, updateForm: "value" }, "privacy-invalid"],
-    ["sketches", { updateForm: "sketch" }, "privacy-invalid"],
-    ["received-loss", { directives: [{ kind: "received-loss", version: 1, examples: 8 }] }, "privacy-unbounded"],
-    ["gradient-sketch", { directives: [{ kind: "gradient-sketch", version: 1, examples: 8 }] }, "privacy-unbounded"],
-    ["control variates", { directives: [{ kind: "control-variate", version: 1 }] }, "privacy-unbounded"],
-  ])("%s", (_, changes, code) => {
-    expect(() => assertPrivacySound(planOf(changes), "train")).toThrow(expect.objectContaining({ code }));
+  test.each<[string, Partial<PlanInstructions>, string, string]>([
+    [
+      "no noise",
+      { privacy: { ...example, noiseMultiplier: 0 } },
+      "privacy-invalid",
+      "noiseMultiplier 0 must be a finite number above 0",
+    ],
+    [
+      "noise that is not a number",
+      { privacy: { ...example, noiseMultiplier: Number.NaN } },
+      "privacy-invalid",
+      "noiseMultiplier NaN must be a finite number above 0",
+    ],
+    [
+      "a clip norm of 0",
+      { privacy: { ...example, clipNorm: 0 } },
+      "privacy-invalid",
+      "clipNorm 0 must be a finite number above 0",
+    ],
+    [
+      "an infinite clip norm",
+      { privacy: { mode: "local", ...shared, clipNorm: Infinity } },
+      "privacy-invalid",
+      "clipNorm Infinity must be a finite number above 0",
+    ],
+    ["a delta of 1", { privacy: { ...example, delta: 1 } }, "privacy-invalid", "delta 1 must be above 0 and below 1"],
+    [
+      "a delta of 0",
+      { privacy: { mode: "client", ...shared, delta: 0 } },
+      "privacy-invalid",
+      "delta 0 must be above 0 and below 1",
+    ],
+    [
+      "no noise on metrics",
+      { privacy: { ...example, metricsNoise: 0 } },
+      "privacy-invalid",
+      "metricsNoise 0 must be a finite number above 0",
+    ],
+    [
+      "a sampling rate above 1",
+      { privacy: { ...example, minExamples: 63 } },
+      "privacy-invalid",
+      "a batch of 64 of 63 examples (minExamples) is a sampling rate above 1",
+    ],
+    [
+      "epochs",
+      { training: trainingSchema.parse({ localEpochs: 1 }) },
+      "privacy-invalid",
+      "privacy mode example needs localSteps: the number of steps of an epoch tells how many examples there are",
+    ],
+    [
+      "values under local noise",
+      { privacy: { mode: "local", ...shared }, updateForm: "value" },
+      "privacy-invalid",
+      "updates of the form value do not go with privacy mode local",
+    ],
+    [
+      "sketches",
+      { updateForm: "sketch" },
+      "privacy-invalid",
+      "updates of the form sketch do not go with privacy mode example",
+    ],
+    [
+      "received-loss",
+      { directives: [{ kind: "received-loss", version: 1, examples: 8 }] },
+      "privacy-unbounded",
+      "the directive received-loss releases something that privacy mode example does not account for",
+    ],
+    [
+      "gradient-sketch",
+      { directives: [{ kind: "gradient-sketch", version: 1, examples: 8 }] },
+      "privacy-unbounded",
+      "the directive gradient-sketch releases something that privacy mode example does not account for",
+    ],
+    [
+      "control variates",
+      { directives: [{ kind: "control-variate", version: 1 }] },
+      "privacy-unbounded",
+      "the directive control-variate releases something that privacy mode example does not account for",
+    ],
+  ])("%s", (_, changes, code, problem) => {
+    expect(() => assertPrivacySound(planOf(changes), "train")).toThrow(
+      expect.objectContaining({ code, message: `the plan's privacy: ${problem}` }),
+    );
   });
 
   test("an evaluation without noise", () => {
     expect(() => assertPrivacySound(planOf(), "evaluate")).toThrow(
-      expect.objectContaining({ code: "privacy-unbounded" }),
+      expect.objectContaining({
+        code: "privacy-unbounded",
+        message:
+          "the plan's privacy: an evaluation's counts and losses are released without noise (metricsNoise is not set)",
+      }),
     );
   });
 });

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { computeUpdate, type LocalUpdate } from "../client/local-update.js";
 import { fakeInstructions, fakeRole } from "../testing/fake-plan.js";
+import { privatizeUpdate } from "./clip-update.js";
 import { seededSecrets } from "./secrets.js";
 
 const shared = { noiseMultiplier: 1, clipNorm: 2, delta: 1e-5 };
@@ -119,4 +120,18 @@ test("mode example leaves the update alone: every step was clipped and noised", 
   const privacy = { mode: "example", ...shared, clipping: "flat", minExamples: 10 } as const;
 
   expect(flat(update(planOf(privacy), stateOf([30, 0, 0], [0, 40])).update)).toEqual([30, 0, 0, 0, 40]);
+  const values = Float32Array.of(30, 40);
+  privatizeUpdate([values], privacy, () => new Uint8Array(32));
+  expect([...values]).toEqual([30, 40]);
 });
+
+test.each([Number.NaN, Number.POSITIVE_INFINITY])(
+  "an update with a value of %d cannot be clipped and is refused",
+  (bad) => {
+    const values = [Float32Array.of(1, 2), Float32Array.of(bad)];
+
+    expect(() => privatizeUpdate(values, { mode: "client", ...shared }, () => new Uint8Array(32))).toThrow(
+      expect.objectContaining({ code: "update-not-finite", message: "an update without a finite norm" }),
+    );
+  },
+);

@@ -1,4 +1,5 @@
 import type { PlanId, PrivacyEvent, RunId } from "@fedlora/core";
+import { createHash } from "node:crypto";
 import { appendFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -48,8 +49,14 @@ describe("a ledger", () => {
     const id = await ledger.reserve(entryOf());
     await ledger.settle(id, eventsOf(1));
 
-    await expect(ledger.withdraw(id)).rejects.toMatchObject({ code: "file-invalid" });
-    await expect(ledger.settle(id + 1, [])).rejects.toMatchObject({ code: "file-invalid" });
+    await expect(ledger.withdraw(id)).rejects.toMatchObject({
+      code: "file-invalid",
+      message: "privacy ledger: withdraw of entry 0, which is spent",
+    });
+    await expect(ledger.settle(id + 1, [])).rejects.toMatchObject({
+      code: "file-invalid",
+      message: "privacy ledger: settle of entry 1, which is unknown",
+    });
     expect(ledger.events("mail")).toEqual(eventsOf(1));
   });
 
@@ -114,20 +121,36 @@ describe("on disk", () => {
     expect(entries).toHaveLength(3);
   });
 
-  test.each<[string, (lines: string[]) => string[]]>([
-    ["a changed number", (lines) => lines.map((line) => line.replace('"count":7', '"count":1'))],
-    ["a line taken out", (lines) => lines.slice(1)],
-    ["a line put twice", (lines) => [lines[0]!, ...lines]],
-    ["lines in another order", (lines) => [lines[1]!, lines[0]!, ...lines.slice(2)]],
-    ["a line that is no JSON", (lines) => [...lines, "{"]],
-  ])("%s is refused, and the file stays as it is", async (_, change) => {
+  test("each line has a check, half of the SHA-256 over the check before it and its record", async () => {
+    await filled();
+
+    let before = "fedlora-privacy-ledger/1";
+    for (const line of (await readFile(path(), "utf8")).trimEnd().split("\n")) {
+      const [, check, record] = /^{"check":"([0-9a-f]{32})","record":(.*)}$/.exec(line)!;
+      expect(check).toBe(createHash("sha256").update(`${before}\n${record!}`).digest("hex").slice(0, 32));
+      before = check!;
+    }
+  });
+
+  test.each<[string, (lines: string[]) => string[], number]>([
+    ["a changed number", (lines) => lines.map((line) => line.replace('"count":7', '"count":1')), 2],
+    ["a line taken out", (lines) => lines.slice(1), 1],
+    ["a line put twice", (lines) => [lines[0]!, ...lines], 2],
+    ["lines in another order", (lines) => [lines[1]!, lines[0]!, ...lines.slice(2)], 1],
+    ["a line that is no JSON", (lines) => [...lines, "{"], 6],
+  ])("%s is refused, the line is named, and the file stays as it is", async (_, change, line) => {
     await filled();
     const lines = (await readFile(path(), "utf8")).trimEnd().split("\n");
     await writeFile(path(), `${change(lines).join("\n")}\n`);
     const before = await readFile(path());
 
-    await expect(openLedgerFile(folder)).rejects.toMatchObject({ code: "file-invalid" });
-    await expect(readPrivacyLedger(folder)).rejects.toMatchObject({ code: "file-invalid" });
+    const refusal = {
+      code: "file-invalid",
+      message: `the privacy ledger "${path()}" was damaged or changed in line ${line}; restore it from a backup`,
+      details: { line: String(line) },
+    };
+    await expect(openLedgerFile(folder)).rejects.toMatchObject(refusal);
+    await expect(readPrivacyLedger(folder)).rejects.toMatchObject(refusal);
     expect(await readFile(path())).toEqual(before);
   });
 

@@ -61,6 +61,13 @@ describe.each(["example", "client", "local"] as const)("mode %s", (mode) => {
     expect(noised.lossSum / total).toBeCloseTo(0.5, 2);
   });
 
+  test("texts without labels keep their number and their losses, and get no confusion matrix", () => {
+    const texts = noiseCounts({ count: 40, lossSum: 80, confusion: [] }, 20, privacyOf(mode, 1e-6), keyOf(1));
+
+    expect(texts).toMatchObject({ count: mode === "example" ? 40 : 1000, confusion: [] });
+    expect(texts.lossSum / texts.count).toBeCloseTo(2, 2);
+  });
+
   test("whatever the noise, what leaves are counts that a coordinator accepts", () => {
     fc.assert(
       fc.property(fc.nat(2 ** 31), fc.double({ min: 0.01, max: 1e4, noNaN: true }), (seed, metricsNoise) => {

@@ -45,7 +45,7 @@ export function noiseCounts(
   const losses = Math.fround((released[cells.length] ?? 0) * bound);
   return {
     count,
-    lossSum: count === 0 ? 0 : Math.min(Math.max(0, losses), count * bound),
+    lossSum: Math.min(Math.max(0, losses), count * bound),
     confusion: isLabelled ? noised : [],
   };
 }

@@ -38,13 +38,14 @@ describe("what a plan releases", () => {
     expect(releasedEvents(planOf(example), "evaluate")).toEqual(gaussian(5));
   });
 
-  test("without privacy has no bound", () => {
-    for (const events of [
-      releasedEvents(planOf(undefined), "train"),
-      releasedEvents(planOf(undefined), "evaluate"),
-      releasedEvents(planOf({ mode: "local", noiseMultiplier: 2, clipNorm: 1, delta: 1e-5 }), "evaluate"),
-    ]) {
-      expect(createAccountant("rdp").epsilon(events, 1e-5).epsilon).toBe(Infinity);
+  test("without privacy has no bound, and why is what the accountant tells", () => {
+    const unnoised = planOf({ mode: "local", noiseMultiplier: 2, clipNorm: 1, delta: 1e-5 });
+    for (const [events, reason] of [
+      [releasedEvents(planOf(undefined), "train"), "a plan without privacy"],
+      [releasedEvents(planOf(undefined), "evaluate"), "a plan without privacy"],
+      [releasedEvents(unnoised, "evaluate"), "an evaluation without noise"],
+    ] as const) {
+      expect(createAccountant("rdp").epsilon(events, 1e-5)).toEqual({ epsilon: Infinity, warnings: [reason] });
     }
   });
 });
@@ -60,8 +61,12 @@ describe("the owner's policy", () => {
   ] as const)("requiring %j, mode %s is allowed: %s", (require, mode, isAllowed) => {
     const check = (): void => assertPrivacyAllowed(require === undefined ? {} : { require }, mode, [], unbounded);
 
-    if (isAllowed) expect(check).not.toThrow();
-    else expect(check).toThrow(expect.objectContaining({ code: "policy-declined" }));
+    if (isAllowed) {
+      expect(check).not.toThrow();
+      return;
+    }
+    const message = `privacy mode ${mode} is not one that the owner requires: ${[require].flat().join(", ")}`;
+    expect(check).toThrow(expect.objectContaining({ code: "policy-declined", message }));
   });
 
   test("spends no more than it allows, over all that was released", () => {
@@ -71,7 +76,25 @@ describe("the owner's policy", () => {
     const check = (spent: number) => () => assertPrivacyAllowed(policy, "local", gaussian(5, spent), gaussian(5));
 
     expect(check(2)).not.toThrow();
-    expect(check(3)).toThrow(expect.objectContaining({ code: "privacy-budget" }));
+    expect(check(3)).toThrow(
+      expect.objectContaining({
+        code: "privacy-budget",
+        message:
+          `the plan would bring epsilon of the data set from ${epsilonOf(3).toPrecision(4)} to ` +
+          `${epsilonOf(4).toPrecision(4)} at delta 0.00001, the owner allows ${policy.maxEpsilon}`,
+        details: {
+          spent: String(epsilonOf(3)),
+          epsilon: String(epsilonOf(4)),
+          maxEpsilon: String(policy.maxEpsilon),
+        },
+      }),
+    );
+    const exactly = { maxEpsilon: epsilonOf(4), delta };
+    expect(() => assertPrivacyAllowed(exactly, "local", gaussian(5, 3), gaussian(5))).not.toThrow();
+  });
+
+  test("without a limit spends whatever is asked, also where it names a delta to be told epsilon at", () => {
+    expect(() => assertPrivacyAllowed({ delta: 1e-5 }, "local", gaussian(5, 3), gaussian(0.01))).not.toThrow();
   });
 
   test("with a limit allows nothing that has no bound, nor anything after it", () => {
@@ -83,18 +106,28 @@ describe("the owner's policy", () => {
   });
 
   test.each([
-    [{ maxEpsilon: 0, delta: 1e-5 }, "maxEpsilon"],
-    [{ maxEpsilon: Infinity, delta: 1e-5 }, "maxEpsilon"],
-    [{ maxEpsilon: 1 }, "delta"],
-    [{ maxEpsilon: 1, delta: 1 }, "delta"],
-    [{ delta: 0 }, "delta"],
-    [{ require: [] }, "require"],
-    [{ require: "exmaple" as never }, "require"],
-  ])("%j makes no sense", (policy, field) => {
+    [{ maxEpsilon: 0, delta: 1e-5 }, "maxEpsilon", "0 must be a finite number above 0"],
+    [{ maxEpsilon: Infinity, delta: 1e-5 }, "maxEpsilon", "Infinity must be a finite number above 0"],
+    [{ maxEpsilon: 1 }, "delta", "is missing; maxEpsilon needs it"],
+    [{ maxEpsilon: 1, delta: 1 }, "delta", "1 must be above 0 and below 1"],
+    [{ delta: 0 }, "delta", "0 must be above 0 and below 1"],
+    [{ require: [] }, "require", "must name a mode"],
+    [{ require: "exmaple" as never }, "require", '"exmaple" must be example, client or local'],
+  ])("%j makes no sense", (policy, field, problem) => {
     const option = `policy.privacy.${field}`;
     expect(() => assertPrivacyPolicy(policy)).toThrow(
-      expect.objectContaining({ code: "config-invalid", details: { option } }),
+      expect.objectContaining({ code: "config-invalid", message: `${option} ${problem}`, details: { option } }),
     );
+  });
+
+  test.each([
+    {},
+    { require: "local" },
+    { require: ["example", "client", "local"] },
+    { delta: 1e-5 },
+    { maxEpsilon: 1e-9, delta: 0.999 },
+  ] as const)("%j makes sense", (policy) => {
+    expect(() => assertPrivacyPolicy(policy)).not.toThrow();
   });
 });
 

@@ -82,7 +82,10 @@ test("the key decides what is taken", async () => {
 test("fewer examples than the plan's privacy counts on are refused", async () => {
   const settings = { localSteps: 1, batchSize: 20 };
 
-  await expect(draw(settings, { minExamples: 201 })).rejects.toMatchObject({ code: "privacy-invalid" });
+  await expect(draw(settings, { minExamples: 201 })).rejects.toMatchObject({
+    code: "privacy-invalid",
+    message: 'data set "tiny" has 200 usable examples, the plan\'s privacy needs 201',
+  });
   await expect(draw(settings, { data: examples.slice(0, 19) })).rejects.toMatchObject({ code: "privacy-invalid" });
   expect((await draw(settings, { minExamples: 200 })).numExamples).toBe(200);
 });

@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { createPldAccountant } from "./pld-accountant.js";
 import type { PrivacyEvent } from "./privacy-event.js";
@@ -9,11 +10,18 @@ const events = (samplingRate: number, noiseMultiplier: number, count: number): P
   { mechanism: { kind: "sampled-gaussian", samplingRate, noiseMultiplier }, count },
 ];
 const accountant = createPldAccountant();
+interface Golden {
+  readonly rows: readonly unknown[];
+}
+const golden = (name: string): readonly unknown[] =>
+  (JSON.parse(readFileSync(new URL(`../../../testdata/privacy/${name}.json`, import.meta.url), "utf8")) as Golden).rows;
 /** For tests of many settings. */
 const coarse = createPldAccountant({ tolerance: 1e-2, maxPoints: 2 ** 13 });
 
-test("a delta that one release alone does not reach costs nothing", () => {
-  expect(accountant.epsilon(events(1e-7, 1, 1), 1e-6)).toMatchObject({ epsilon: 0, lowerEpsilon: 0 });
+test("a delta of the total variation, q (2 Phi(1 / (2 sigma)) - 1) of one release, costs nothing; one below it does", () => {
+  // 0.1 (2 Phi(1/2) - 1) = 0.0382925.
+  expect(coarse.epsilon(events(0.1, 1, 1), 0.0383)).toEqual({ epsilon: 0, lowerEpsilon: 0, warnings: [] });
+  expect(coarse.epsilon(events(0.1, 1, 1), 0.0382).lowerEpsilon).toBeGreaterThan(0);
 });
 
 describe("what cannot be bounded", () => {
@@ -28,8 +36,13 @@ describe("what cannot be bounded", () => {
   test("losses that no table holds are bounded by Renyi divergences, and said so", () => {
     const list = events(0.01, 1e-4, 3);
     const bound = accountant.epsilon(list, 1e-5);
-    expect(bound.epsilon).toBe(createRdpAccountant().epsilon(list, 1e-5).epsilon);
-    expect(bound.warnings[0]).toBe("the privacy loss could not be tabulated well; epsilon is by Renyi divergences");
+    const renyi = createRdpAccountant().epsilon(list, 1e-5);
+    expect(bound).toEqual({
+      epsilon: renyi.epsilon,
+      lowerEpsilon: 0,
+      warnings: ["the privacy loss could not be tabulated well; epsilon is by Renyi divergences", ...renyi.warnings],
+    });
+    expect(renyi.warnings[0]).toContain("edge of the grid");
   });
   test("bad events and a bad delta are refused", () => {
     expect(() => accountant.epsilon(events(2, 1, 1), 1e-5)).toThrow("sampling rate 2 must be in [0, 1]");
@@ -51,9 +64,60 @@ test("plain Gaussian releases compose exactly", () => {
   expect(bound.epsilon).toBe(accountant.epsilon([plain(1.25, 1)], 1e-5).epsilon);
 });
 
-test("a lattice that is too coarse to be of use says how far it may be off", () => {
-  const bound = createPldAccountant({ maxPoints: 2 ** 12 }).epsilon(events(0.001, 1.5, 1_000_000), 1e-5);
-  expect(bound.warnings[0]).toMatch(/^the true epsilon may be as low as [0-9.]+; |by Renyi divergences$/);
+test.each(golden("gaussian") as { noiseMultiplier: number; delta: number; epsilon: number }[])(
+  "one Gaussian release of noise $noiseMultiplier at delta $delta is mpmath's",
+  ({ noiseMultiplier, delta, epsilon }) => {
+    const bound = accountant.epsilon([{ mechanism: { kind: "gaussian", noiseMultiplier }, count: 1 }], delta);
+    expect(bound.epsilon / epsilon).toBeCloseTo(1, 10);
+    expect(bound.lowerEpsilon).toBeLessThan(epsilon);
+    expect(bound.lowerEpsilon! / epsilon).toBeCloseTo(1, 8);
+  },
+);
+
+interface Estimates {
+  readonly events: readonly { samplingRate: number; noiseMultiplier: number; count: number }[];
+  readonly delta: number;
+  readonly optimistic: number;
+  readonly pessimistic: number;
+}
+
+// Of the table that pld-references.test.ts goes through with default settings, what coarse lattices do quickly.
+test.each((golden("pld") as Estimates[]).filter(({ events: parts }) => parts.every(({ count }) => count <= 500)))(
+  "both bounds of $events at delta $delta are within the tolerance of dp-accounting's estimates",
+  ({ events: parts, delta, optimistic, pessimistic }) => {
+    const tolerance = 2e-3;
+    const bound = createPldAccountant({ tolerance, maxPoints: 2 ** 15 }).epsilon(
+      parts.flatMap(({ samplingRate, noiseMultiplier, count }) => events(samplingRate, noiseMultiplier, count)),
+      delta,
+    );
+    expect(bound.epsilon).toBeGreaterThanOrEqual(optimistic);
+    expect(bound.lowerEpsilon).toBeLessThanOrEqual(pessimistic);
+    expect(bound.epsilon - bound.lowerEpsilon!).toBeLessThanOrEqual(tolerance * bound.epsilon);
+    expect(bound.warnings).toEqual([]);
+  },
+);
+
+describe("a lattice that is too coarse", () => {
+  const coarsest = createPldAccountant({ maxPoints: 2 ** 12 });
+
+  test("says how far the bound may be off", () => {
+    const { epsilon, lowerEpsilon, warnings } = coarsest.epsilon(events(0.001, 1, 10_000), 1e-5);
+    // dp-accounting 0.6.0 at a step of 1e-5: between 0.42576 and 0.47577.
+    expect(lowerEpsilon).toBeLessThan(0.47577);
+    expect(epsilon).toBeGreaterThan(0.42576);
+    expect(warnings).toEqual([
+      `the true epsilon may be as low as ${lowerEpsilon!.toPrecision(3)}; the privacy loss could not be tabulated finely`,
+    ]);
+  });
+
+  test("says nothing where an epsilon is small anyway, or the bound off by less than a tenth", () => {
+    const small = coarsest.epsilon(events(1e-5, 1, 1000), 1e-8);
+    expect(small.lowerEpsilon).toBeLessThan(0.7 * small.epsilon);
+    expect(small.warnings).toEqual([]);
+    const near = coarsest.epsilon(events(0.01, 1, 10_000), 1e-5);
+    expect(near.lowerEpsilon).toBeLessThan(0.99 * near.epsilon);
+    expect(near.warnings).toEqual([]);
+  });
 });
 
 test("the noise for a target is solved from the safe side", () => {

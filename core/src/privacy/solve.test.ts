@@ -21,6 +21,12 @@ function counting(inner: Accountant): Accountant & { readonly calls: () => numbe
   };
 }
 
+/** Epsilon as a formula of the only event's noise multiplier or count. */
+const formula = (epsilonOf: (value: number) => number): ReturnType<typeof counting> =>
+  counting({ name: "rdp", epsilon: ([event]) => ({ epsilon: epsilonOf(event!.count), warnings: [] }) });
+/** An event that carries a number to a formula. */
+const carrying = (value: number): PrivacyEvent[] => sampled(1, 1, value);
+
 test("Opacus' noise multipliers for epsilon 8 lie within its tolerance, above ours", () => {
   // opacus/tests/accountants_test.py: found with a tolerance of 0.01 in epsilon, from above.
   const solve = (steps: number): number =>
@@ -79,7 +85,91 @@ describe("noiseMultiplierFor", () => {
   });
 });
 
+describe("how often the accountant is asked for a noise multiplier", () => {
+  const delta = 1e-5;
+
+  test("after the bracket three times where epsilon is a power of it", () => {
+    // At 1, 2, 4, 8; then on either side of 2 / 0.3, and between.
+    const power = formula((noise) => 2 / noise);
+    const noise = noiseMultiplierFor({ epsilon: 0.3, delta }, carrying, power);
+    expect(noise * 0.3).toBeGreaterThanOrEqual(2);
+    expect(noise * 0.3).toBeLessThan(2 * (1 + 1e-4));
+    expect(power.calls()).toBe(7);
+  });
+
+  test("as bisection asks where epsilon is a jump", () => {
+    // ln 2 / 1e-4 is less than 2^13.
+    const jump = formula((noise) => (noise < 5.3 ? Number.POSITIVE_INFINITY : 0));
+    const noise = noiseMultiplierFor({ epsilon: 0.3, delta }, carrying, jump);
+    expect(noise).toBeGreaterThanOrEqual(5.3);
+    expect(noise).toBeLessThanOrEqual(5.3 * (1 + 1e-4));
+    expect(jump.calls()).toBe(4 + 13);
+  });
+
+  test("at most twice as often where guesses lead astray", () => {
+    for (const [above, below] of [
+      [0.2999, 1e6],
+      [1e-9, 0.3001],
+    ] as const) {
+      const step = formula((noise) => (noise < 5.3 ? below : above));
+      const noise = noiseMultiplierFor({ epsilon: 0.3, delta }, carrying, step);
+      expect(noise).toBeGreaterThanOrEqual(5.3);
+      expect(noise).toBeLessThanOrEqual(5.3 * (1 + 1e-4));
+      expect(step.calls()).toBeLessThanOrEqual(4 + 2 * 13);
+    }
+  });
+
+  test("no further than is sought", () => {
+    const constant = formula(() => 1);
+    const solve = (): number =>
+      noiseMultiplierFor({ epsilon: 0.5, delta }, carrying, constant, { maxNoiseMultiplier: 64 });
+    expect(solve).toThrow("no noise multiplier up to 64 reaches epsilon 0.5 at delta 0.00001; the last gave 1");
+    expect(constant.calls()).toBe(7);
+  });
+});
+
+test("an epsilon of exactly the target meets it", () => {
+  expect(
+    noiseMultiplierFor(
+      { epsilon: 1, delta: 1e-5 },
+      carrying,
+      formula((noise) => 1 / noise),
+    ),
+  ).toBe(1);
+  expect(
+    stepsFor(
+      { epsilon: 5, delta: 1e-5 },
+      carrying,
+      formula((steps) => steps),
+    ),
+  ).toBe(5);
+  expect(
+    stepsFor(
+      { epsilon: 1, delta: 1e-5 },
+      carrying,
+      formula((steps) => steps),
+    ),
+  ).toBe(1);
+});
+
 describe("stepsFor", () => {
+  test("after the bracket asks twice where epsilon is a power of the steps", () => {
+    // At 1, 4, .. 4096; then on either side of the answer.
+    for (const answer of [1234, 3333, 4000]) {
+      const root = formula(Math.sqrt);
+      expect(stepsFor({ epsilon: Math.sqrt(answer + 0.5), delta: 1e-5 }, carrying, root)).toBe(answer);
+      expect(root.calls()).toBe(7 + 2);
+    }
+  });
+
+  test("finds a jump of epsilon to the step", () => {
+    for (const last of [1, 2, 3, 4, 5, 15, 16, 17, 999, 1000, 1025, 4095]) {
+      const jump = formula((steps) => (steps <= last ? 0.999 : 1e9));
+      expect(stepsFor({ epsilon: 1, delta: 1e-5 }, carrying, jump)).toBe(last);
+      expect(jump.calls()).toBeLessThanOrEqual(7 + 2 * 12);
+    }
+  });
+
   test("the answer meets the target and one step more does not", () => {
     fc.assert(
       fc.property(
