@@ -15,6 +15,7 @@ export type { AnsweredPlan, FinishedWork } from "./client/work-journal.js";
 export { PrivacyLedger } from "./privacy/ledger.js";
 export type { LedgerLog, LedgerRecord } from "./privacy/ledger.js";
 export { Slot } from "./engine/runtime/slot.js";
+export { plainKernels, type SlotKernels } from "./engine/runtime/slot-kernels.js";
 export type { ExampleClipping, HostTensor } from "./engine/engine.js";
 export { assertPrivacySound } from "./privacy/check-plan.js";
 export { lossBound, noiseCounts } from "./privacy/noised-counts.js";

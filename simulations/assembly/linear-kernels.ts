@@ -86,3 +86,36 @@ function add(four: v128, first: v128, second: v128): v128 {
   const b = f64x2.add(f64x2.promote_low_f32x4(i32x4.shuffle(four, four, 2, 3, 2, 3)), second);
   return i32x4.shuffle(f32x4.demote_f64x2_zero(a), f32x4.demote_f64x2_zero(b), 0, 1, 4, 5);
 }
+
+/** The sum of `count` float32 squares in float64: four sums, of every fourth number each, the last ones in the first. */
+export function sumOfSquares(values: usize, count: i32): f64 {
+  let s = f64x2.splat(0);
+  let t = s;
+  const end = values + ((<usize>(count & ~3)) << 2);
+  for (; values < end; values += 16) {
+    const four = v128.load(values);
+    const low = f64x2.promote_low_f32x4(four);
+    const high = f64x2.promote_low_f32x4(i32x4.shuffle(four, four, 2, 3, 2, 3));
+    s = f64x2.add(s, f64x2.mul(low, low));
+    t = f64x2.add(t, f64x2.mul(high, high));
+  }
+  let first = f64x2.extract_lane(s, 0);
+  for (let rest = count & 3; rest > 0; rest--, values += 4) {
+    const value = <f64>load<f32>(values);
+    first += value * value;
+  }
+  return first + f64x2.extract_lane(s, 1) + (f64x2.extract_lane(t, 0) + f64x2.extract_lane(t, 1));
+}
+
+/** values = values * decay - rate * gradient, each operation rounded to float32. */
+export function descend(values: usize, gradient: usize, count: i32, decay: f32, rate: f32): void {
+  const decays = f32x4.splat(decay);
+  const rates = f32x4.splat(rate);
+  const end = values + ((<usize>(count & ~3)) << 2);
+  for (; values < end; values += 16, gradient += 16) {
+    v128.store(values, f32x4.sub(f32x4.mul(v128.load(values), decays), f32x4.mul(v128.load(gradient), rates)));
+  }
+  for (let rest = count & 3; rest > 0; rest--, values += 4, gradient += 4) {
+    store<f32>(values, load<f32>(values) * decay - load<f32>(gradient) * rate);
+  }
+}

@@ -104,15 +104,16 @@ export function backward(
   const { rank, labels, scaling, b, r } = weights;
   const { products, mixed, ofMixed, logits } = at;
   const { hidden, ofHidden } = products;
+  const { b: ofB, bias: ofBias } = gradients;
   ofMixed.fill(0);
   for (let label = 0; label < labels; label += 1) {
     const g = (logits[label] ?? 0) * weight;
-    if (gradients.bias !== undefined) gradients.bias[label] = (gradients.bias[label] ?? 0) + g;
-    for (let k = 0; k < rank; k += 1) {
-      const place = label * rank + k;
-      if (gradients.b !== undefined) gradients.b[place] = (gradients.b[place] ?? 0) + g * scaling * (mixed[k] ?? 0);
-      ofMixed[k] = (ofMixed[k] ?? 0) + g * scaling * (b[place] ?? 0);
-    }
+    const scaled = g * scaling;
+    const row = label * rank;
+    if (ofBias !== undefined) ofBias[label] = (ofBias[label] ?? 0) + g;
+    for (let k = 0; k < rank; k += 1) ofMixed[k] = (ofMixed[k] ?? 0) + scaled * (b[row + k] ?? 0);
+    if (ofB === undefined) continue;
+    for (let k = 0; k < rank; k += 1) ofB[row + k] = (ofB[row + k] ?? 0) + scaled * (mixed[k] ?? 0);
   }
   if (r === undefined) ofHidden.set(ofMixed);
   else {

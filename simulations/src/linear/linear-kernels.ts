@@ -1,17 +1,22 @@
 import { simdModule } from "./simd-module.js";
 
+/** By which a kernel's memory grows. */
+export const pageBytes = 65_536;
+
 /** Of simulations/assembly/linear-kernels.ts; pointers are bytes of the memory. */
 export interface LinearKernels {
   toColumns(from: number, rows: number, columns: number, padded: number, to: number): void;
   takeRows(from: number, rows: number, columns: number, padded: number, to: number): void;
   project(matrix: number, padded: number, indices: number, values: number, count: number, sums: number): void;
   accumulate(matrix: number, padded: number, indices: number, values: number, count: number, factors: number): void;
+  sumOfSquares(values: number, count: number): number;
+  descend(values: number, gradient: number, count: number, decay: number, rate: number): void;
 }
 
 export interface KernelMemory {
   /** Another one after the memory has grown. */
   readonly buffer: ArrayBuffer;
-  /** By so many pages of 64 KiB. */
+  /** By so many pages. */
   grow(pages: number): void;
 }
 

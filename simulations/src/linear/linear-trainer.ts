@@ -52,6 +52,7 @@ import {
 import { biasHead, linearModule } from "./linear-model.js";
 import { preparePrivateRound } from "./private-steps.js";
 import { RowProducts } from "./row-products.js";
+import { openSlotKernels } from "./simd-slot-kernels.js";
 
 /** Directives that the linear model's trainer understands; it draws no sketches. */
 export const linearDirectives: readonly string[] = [
@@ -74,6 +75,7 @@ export class LinearTrainer implements LocalTrainer {
   readonly #table: FeatureTable;
   readonly #manifest: ModelManifest;
   readonly #products = new RowProducts();
+  readonly #slotKernels = openSlotKernels();
   readonly #plans = new WeakMap<PlanInstructions, AdapterPlan>();
   #merged: { readonly ids: readonly string[]; readonly weights: Float32Array } | undefined;
 
@@ -91,13 +93,16 @@ export class LinearTrainer implements LocalTrainer {
     const data = rowsOf(request.data);
     const labels = data.labelsOf(data.trainRows);
     const { kind, momentum, beta1, beta2, epsilon, weightDecay } = training.optimizer;
-    const slot = new Slot({
-      tensors: withoutControls(start),
-      trained: [...plan.trained.keys()],
-      scalings: plan.scalings,
-      ...slotDirectives(instructions, plan, start),
-      optimizer: { kind, momentum, beta1, beta2, epsilon, weightDecay },
-    });
+    const slot = new Slot(
+      {
+        tensors: withoutControls(start),
+        trained: [...plan.trained.keys()],
+        scalings: plan.scalings,
+        ...slotDirectives(instructions, plan, start),
+        optimizer: { kind, momentum, beta1, beta2, epsilon, weightDecay },
+      },
+      this.#slotKernels,
+    );
     if (request.optimizerState !== undefined) restore(slot, request.optimizerState);
     const weights = await this.#weightsOf(slot, instructions, plan, request.baseDeltas);
     const activations = this.#activationsOf(weights, data.trainRows);

@@ -1,7 +1,6 @@
 import type { FeatureTable } from "../data/simulation-data.js";
-import { openLinearKernels } from "./linear-kernels.js";
+import { openLinearKernels, pageBytes } from "./linear-kernels.js";
 
-const pageBytes = 65_536;
 /** Rows of the matrix that the kernels take at once. */
 const block = 8;
 
@@ -61,15 +60,16 @@ export class RowProducts {
     const ownValues = new Float32Array(buffer, places.values, numbers);
     const ownIndices = new Uint16Array(buffer, places.indices, numbers);
     let at = 0;
-    rows.forEach((row, example) => {
-      const [from = 0, to = 0] = [offsets[row], offsets[row + 1]];
+    for (let example = 0; example < rows.length; example += 1) {
+      const row = rows[example] ?? 0;
+      const to = offsets[row + 1] ?? 0;
       // Faster than `set`, which needs a view of each row.
-      for (let i = from; i < to; i += 1, at += 1) {
+      for (let i = offsets[row] ?? 0; i < to; i += 1, at += 1) {
         ownValues[at] = values[i] ?? 0;
         ownIndices[at] = indices[i] ?? 0;
       }
       this.#offsets[example + 1] = at;
-    });
+    }
   }
 
   /** Sets the matrix, row-major. */

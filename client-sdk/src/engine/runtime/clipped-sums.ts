@@ -1,6 +1,6 @@
 import { FedLoraError, moduleOfTensor, SecretRandom } from "@fedlora/core";
 import type { ExampleClipping, GradientNoise } from "../engine.js";
-import { sumOfSquares } from "./gradients.js";
+import { sumOfSquares } from "./slot-kernels.js";
 
 /** AUTO-S: keeps the scale of an example finite whose gradient is zero; the paper's value. */
 const automaticStability = 0.01;

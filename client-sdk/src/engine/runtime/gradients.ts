@@ -1,4 +1,5 @@
 import { FedLoraError } from "@fedlora/core";
+import { plainKernels, type SlotKernels } from "./slot-kernels.js";
 
 /** Gradients by tensor name; iterated in insertion order, so sums have one order. */
 export type Gradients = ReadonlyMap<string, Float32Array>;
@@ -8,10 +9,10 @@ export type Gradients = ReadonlyMap<string, Float32Array>;
  *
  * Throws `update-not-finite` naming the first tensor with a gradient that is not finite.
  */
-export function globalNorm(gradients: Gradients): number {
+export function globalNorm(gradients: Gradients, kernels: SlotKernels = plainKernels): number {
   let total = 0;
   for (const [name, gradient] of gradients) {
-    const sum = sumOfSquares(gradient, 0, gradient.length);
+    const sum = kernels.sumOfSquares(gradient);
     if (!Number.isFinite(sum)) {
       throw new FedLoraError("update-not-finite", `the gradient of "${name}" is not finite`, {
         details: { tensor: name },
@@ -29,12 +30,6 @@ export function clipToNorm(gradients: Gradients, norm: number, maxNorm: number):
   for (const gradient of gradients.values()) {
     for (let i = 0; i < gradient.length; i++) gradient[i] = (gradient[i] ?? 0) * scale;
   }
-}
-
-export function sumOfSquares(values: Float32Array, from: number, to: number): number {
-  let sum = 0;
-  for (let i = from; i < to; i++) sum += (values[i] ?? 0) ** 2;
-  return sum;
 }
 
 /** sum += values, or sum = values where the buffer is still empty. */

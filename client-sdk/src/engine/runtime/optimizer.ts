@@ -3,6 +3,7 @@ import type { StateDict, Tensor } from "@fedlora/core";
 import type { OptimizerSettings } from "../engine.js";
 import { adamwStep } from "./adamw.js";
 import { sgdStep } from "./sgd.js";
+import { plainKernels, type SlotKernels } from "./slot-kernels.js";
 import type { AdamWTensor } from "./adamw.js";
 import { toFloats, toTensor } from "./host-floats.js";
 
@@ -13,27 +14,29 @@ export interface Parameter {
   readonly gradient: Float32Array;
 }
 
-interface Tracked extends AdamWTensor {
+interface Tracked {
   readonly parameter: Parameter;
+  /** Of the gradients, [elements] each; undefined: zeros, for which plain SGD needs no room. */
+  moments: Pick<AdamWTensor, "expAvg" | "expAvgSq"> | undefined;
 }
+
+const noBuffer = new Float32Array(0);
 
 /** AdamW or SGD over named parameters with one step count; its state (for SGD the momentum, as the first moment) can be kept from round to round. */
 export class Optimizer {
   readonly #settings: OptimizerSettings;
+  readonly #kernels: SlotKernels;
   readonly #tracked = new Map<string, Tracked>();
   #steps = 0;
 
-  constructor(settings: OptimizerSettings, parameters: ReadonlyMap<string, Parameter>) {
+  constructor(
+    settings: OptimizerSettings,
+    parameters: ReadonlyMap<string, Parameter>,
+    kernels: SlotKernels = plainKernels,
+  ) {
     this.#settings = settings;
-    for (const [name, parameter] of parameters) {
-      const { length } = parameter.values;
-      this.#tracked.set(name, {
-        parameter,
-        values: parameter.values,
-        expAvg: new Float32Array(length),
-        expAvgSq: new Float32Array(length),
-      });
-    }
+    this.#kernels = kernels;
+    for (const [name, parameter] of parameters) this.#tracked.set(name, { parameter, moments: undefined });
   }
 
   /**
@@ -47,13 +50,15 @@ export class Optimizer {
       .map(([name, tracked]) => ({ tracked, rate: rateOf(learningRates, name) }));
     this.#steps += 1;
     for (const { tracked, rate } of updates) {
+      const { shape, values, gradient } = tracked.parameter;
       // Only matrices decay: biases would be pulled to zero for no gain.
-      const weightDecay = tracked.parameter.shape.length > 1 ? this.#settings.weightDecay : 0;
+      const weightDecay = shape.length > 1 ? this.#settings.weightDecay : 0;
       const settings = { ...this.#settings, weightDecay };
       if (settings.kind === "sgd") {
-        sgdStep(tracked.values, tracked.expAvg, tracked.parameter.gradient, settings, rate);
+        const buffer = (settings.momentum ?? 0) === 0 ? noBuffer : momentsOf(tracked).expAvg;
+        sgdStep(values, buffer, gradient, settings, rate, this.#kernels);
       } else {
-        adamwStep(tracked, tracked.parameter.gradient, settings, rate, this.#steps);
+        adamwStep({ values, ...momentsOf(tracked) }, gradient, settings, rate, this.#steps);
       }
     }
   }
@@ -63,9 +68,10 @@ export class Optimizer {
     const state: [string, Tensor][] = [
       ["step", { dtype: "I32", shape: [], bytes: new Uint8Array(new Int32Array([this.#steps]).buffer) }],
     ];
-    for (const [name, { parameter, expAvg, expAvgSq }] of this.#tracked) {
-      state.push([`${name}.exp_avg`, toTensor(parameter.shape, expAvg)]);
-      state.push([`${name}.exp_avg_sq`, toTensor(parameter.shape, expAvgSq)]);
+    for (const [name, tracked] of this.#tracked) {
+      const { expAvg, expAvgSq } = momentsOf(tracked);
+      state.push([`${name}.exp_avg`, toTensor(tracked.parameter.shape, expAvg)]);
+      state.push([`${name}.exp_avg_sq`, toTensor(tracked.parameter.shape, expAvgSq)]);
     }
     return toStateDict(state);
   }
@@ -76,14 +82,20 @@ export class Optimizer {
     if (step?.dtype !== "I32" || step.bytes.byteLength !== 4) {
       throw new FedLoraError("tensor-invalid", 'the optimizer state has no I32 scalar "step"');
     }
-    const moments: [Float32Array, Float32Array][] = [];
-    for (const [name, { parameter, expAvg, expAvgSq }] of this.#tracked) {
-      moments.push([expAvg, floatsOf(state, `${name}.exp_avg`, parameter.shape)]);
-      moments.push([expAvgSq, floatsOf(state, `${name}.exp_avg_sq`, parameter.shape)]);
-    }
-    for (const [target, values] of moments) target.set(values);
+    const read = [...this.#tracked].map(([name, tracked]) => {
+      const { shape } = tracked.parameter;
+      const expAvg = floatsOf(state, `${name}.exp_avg`, shape);
+      return { tracked, moments: { expAvg, expAvgSq: floatsOf(state, `${name}.exp_avg_sq`, shape) } };
+    });
+    for (const { tracked, moments } of read) tracked.moments = moments;
     this.#steps = new DataView(step.bytes.buffer, step.bytes.byteOffset, 4).getInt32(0, true);
   }
+}
+
+function momentsOf(tracked: Tracked): NonNullable<Tracked["moments"]> {
+  const { length } = tracked.parameter.values;
+  tracked.moments ??= { expAvg: new Float32Array(length), expAvgSq: new Float32Array(length) };
+  return tracked.moments;
 }
 
 function floatsOf(state: StateDict, name: string, shape: readonly number[]): Float32Array {

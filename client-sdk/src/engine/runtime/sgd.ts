@@ -1,4 +1,5 @@
 import type { OptimizerSettings } from "../engine.js";
+import { plainKernels, type SlotKernels } from "./slot-kernels.js";
 
 const f32 = Math.fround;
 
@@ -14,14 +15,14 @@ export function sgdStep(
   gradient: Float32Array,
   settings: Pick<OptimizerSettings, "momentum" | "weightDecay">,
   learningRate: number,
+  kernels: SlotKernels = plainKernels,
 ): void {
   const momentum = f32(settings.momentum ?? 0);
   const decay = f32(1 - learningRate * settings.weightDecay);
   const rate = f32(learningRate);
   const { length } = values;
   if (momentum === 0) {
-    // The usual case by itself: this loop runs over every trained number in every step.
-    for (let i = 0; i < length; i++) values[i] = f32((values[i] ?? 0) * decay) - f32(rate * (gradient[i] ?? 0));
+    kernels.descend(values, gradient, decay, rate);
     return;
   }
   for (let i = 0; i < length; i++) {

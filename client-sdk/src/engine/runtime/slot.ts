@@ -1,5 +1,5 @@
 import { FedLoraError, compareNames, elementCount, shapesEqual } from "@fedlora/core";
-import type { StateDict } from "@fedlora/core";
+import type { StateDict, Tensor } from "@fedlora/core";
 import type { ApplyRequest, ExampleClipping, HostTensor, SlotSpec, TailPenalty } from "../engine.js";
 import { ClippedSums } from "./clipped-sums.js";
 import { addExamples, addInto, clipToNorm, globalNorm } from "./gradients.js";
@@ -7,6 +7,7 @@ import { toFloats, toTensor } from "./host-floats.js";
 import { Optimizer } from "./optimizer.js";
 import type { Parameter } from "./optimizer.js";
 import { copyBlock, isPaddedRank, leadingBlocks } from "./padded-rank.js";
+import { plainKernels, type SlotKernels } from "./slot-kernels.js";
 import { addTailPenalty } from "./tail-penalty.js";
 
 interface SlotTensor {
@@ -16,8 +17,9 @@ interface SlotTensor {
 }
 
 interface Trained extends Parameter {
-  /** Values at creation, where FedProx pulls to. */
-  readonly anchor: Float32Array;
+  /** Values at creation, where FedProx pulls to; as floats from the first pull on, since most slots never need the room. */
+  readonly created: Tensor;
+  anchor?: Float32Array;
 }
 
 /**
@@ -38,14 +40,18 @@ export class Slot {
   /** What the buffer holds: gradients that may be applied as they are, or clipped ones that wait for their noise. */
   #buffer: "empty" | "plain" | "clipped" = "empty";
 
-  constructor(spec: SlotSpec) {
+  readonly #kernels: SlotKernels;
+
+  constructor(spec: SlotSpec, kernels: SlotKernels = plainKernels) {
+    this.#kernels = kernels;
     for (const [name, tensor] of [...spec.tensors].sort(([a], [b]) => compareNames(a, b))) {
       const host = { dtype: "F32" as const, shape: [...tensor.shape], data: toFloats(name, tensor) };
       this.#tensors.set(name, { host, copies: new Map() });
     }
     for (const name of [...spec.trained].sort()) {
       const { shape, data } = this.#tensor(name).host;
-      this.#trained.set(name, { shape, values: data, gradient: new Float32Array(data.length), anchor: data.slice() });
+      const created = spec.tensors.get(name) ?? toTensor(shape, data);
+      this.#trained.set(name, { shape, values: data, gradient: new Float32Array(data.length), created });
     }
     for (const [module, value] of Object.entries(spec.scalings)) {
       this.#scalings.set(module, { dtype: "F32", shape: [], data: new Float32Array([value]) });
@@ -57,7 +63,7 @@ export class Slot {
       this.#offsets.set(name, toFloats(name, tensor, this.#trainedTensor(name).shape));
     }
     this.#tailPenalties = spec.tailPenalties ?? [];
-    this.#optimizer = spec.optimizer && new Optimizer(spec.optimizer, this.#trained);
+    this.#optimizer = spec.optimizer && new Optimizer(spec.optimizer, this.#trained, kernels);
   }
 
   get trainedNames(): readonly string[] {
@@ -173,7 +179,7 @@ export class Slot {
     const held = new Set(request.held);
     const moved = [...this.#trained].filter(([name]) => !held.has(name));
     const gradients = new Map(moved.map(([name, { gradient }]) => [name, gradient]));
-    const norm = globalNorm(gradients);
+    const norm = globalNorm(gradients, this.#kernels);
     if (request.maxGradNorm !== undefined) clipToNorm(gradients, norm, request.maxGradNorm);
     for (const [name, offset] of this.#offsets) addInto(this.#trainedTensor(name).gradient, offset, false);
     optimizer.step(request.learningRates, held);
@@ -226,7 +232,9 @@ export class Slot {
 
   #addProximal(proximalMu: number): void {
     const mu = Math.fround(proximalMu);
-    for (const { values, gradient, anchor } of this.#trained.values()) {
+    for (const [name, trained] of this.#trained) {
+      const { values, gradient } = trained;
+      const anchor = (trained.anchor ??= toFloats(name, trained.created));
       for (let i = 0; i < gradient.length; i++) {
         const pull = Math.fround(mu * Math.fround((values[i] ?? 0) - (anchor[i] ?? 0)));
         gradient[i] = (gradient[i] ?? 0) + pull;
