@@ -23,6 +23,8 @@ export default defineConfig({
     exclude: ["**/node_modules/**", ...slowTests],
     setupFiles: ["tests/property-seed.ts", "scripts/mutation/setup.mjs"],
     sequence: { sequencer: SmallestFirst },
+    // A fresh worker for each test file would take longer than most of the tests.
+    isolate: false,
     testTimeout: 60_000,
   },
 });

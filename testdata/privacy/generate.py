@@ -2,7 +2,7 @@
 
 Run with mpmath and dp-accounting:
 
-    for part in normal divergences gaussian pld; do
+    for part in normal divergences gaussian losses pld; do
         python testdata/privacy/generate.py $part > testdata/privacy/$part.json
     done
 """
@@ -91,6 +91,88 @@ def gaussian_rows():
     ]
 
 
+def loss_rows():
+    """ln (P / Q) at an outcome and back, where a formula that serves elsewhere overflows or loses its digits."""
+
+    def loss(x, q, sigma):
+        u = (2 * x - 1) / (2 * sigma**2)
+        return mp.log(1 - q + q * mp.exp(u))
+
+    def exponent(at, q):
+        return mp.log((mp.exp(at) - 1 + q) / q)
+
+    outcomes = [
+        *[(x, q, 1) for x in (-40, -2, -0.25, 0.25, 0.75, 3, 900) for q in (1e-9, 0.3, 1)],
+        *[(x, 0.999999, 0.5) for x in (-5, 0.4999, 0.5001, 7)],
+    ]
+    losses = [
+        *[(at, 0.25) for at in (-0.28, -1e-10, 0, 1e-10, 0.5, 1, 2.5, 800)],
+        *[(at, 1) for at in (-1e-12, 1e-12, 40, 800)],
+        *[(at, 1e-7) for at in (-9e-8, 3e-9, 1e-3, 20)],
+        *[(at, 1 - 2.0**-40) for at in (-20, -1.5, -0.5)],
+    ]
+    return {
+        "losses": [
+            {"outcome": x, "samplingRate": q, "noiseMultiplier": sigma, "loss": float(loss(mpf(x), mpf(q), mpf(sigma)))}
+            for x, q, sigma in outcomes
+        ],
+        "exponents": [
+            {"loss": at, "samplingRate": q, "exponent": float(exponent(mpf(at), mpf(q)))} for at, q in losses
+        ],
+    }
+
+
+def interval_rows():
+    """
+    Masses of the outcomes with low < ln (P / Q) < low + step and their split between the ends, by integration. The lower
+    end gets the integral of (W1 - W) / (W1 - W0) dP, where W = P / Q: then the Q-mass W dQ / W0 and W1 of the shares is
+    that of the interval too. To add, the roles of P and Q are exchanged.
+    """
+
+    def row(q, sigma, low, step):
+        q_, s, low_, step_ = mpf(q), mpf(sigma), mpf(low), mpf(step)
+
+        def z_at(loss):
+            ratio = (mp.exp(loss) - 1 + q_) / q_
+            return s * mp.log(ratio) + 1 / (2 * s) if ratio > 0 else mpf(-60)
+
+        w0, w1 = mp.exp(low_), mp.exp(low_ + step_)
+        z0, z1 = z_at(low_), z_at(low_ + step_)
+
+        def ratio(z):
+            return 1 - q_ + q_ * mp.exp(z / s - 1 / (2 * s**2))
+
+        def total(f):
+            ends = [z0 + (z1 - z0) * k / 64 for k in range(65)]
+            return mp.quad(lambda z: mp.npdf(z) * f(ratio(z)), ends)
+
+        # P-masses: of the part of Q that goes to an end, times W there.
+        to_low = total(lambda w: (w1 - w) / (w1 - w0))
+        to_high = total(lambda w: (w - w0) / (w1 - w0))
+        return {
+            "samplingRate": q,
+            "noiseMultiplier": sigma,
+            "low": low,
+            "step": step,
+            "remove": [float(to_low * w0), float(to_high * w1)],
+            "add": [float(to_low), float(to_high)],
+        }
+
+    cases = [
+        (0.3, 1, 0.25, 0.125),
+        (1, 0.5, -3, 1),
+        (1, 4, 0.5, 0.0625),
+        (0.01, 6, 0.001, 0.0078125),
+        (0.5, 0.4, 9, 0.03125),
+        (1, 1, 12, 0.25),
+        (1, 2, -9, 0.5),
+        (1e-6, 1, 2, 0.015625),
+        (0.25, 1, -0.3125, 0.125),
+        (0.5, 3, -0.75, 0.5),
+    ]
+    return [row(*case) for case in cases]
+
+
 def pld_rows():
     """Both estimates of dp-accounting, which hold the true epsilon between them."""
     from dp_accounting.pld import common, privacy_loss_distribution
@@ -136,6 +218,7 @@ PARTS = {
     "normal": lambda: {"origin": MPMATH, **normal_rows()},
     "divergences": lambda: {"origin": f"{MPMATH}, integration", "rows": rdp_rows()},
     "gaussian": lambda: {"origin": f"{MPMATH}, bisection", "rows": gaussian_rows()},
+    "losses": lambda: {"origin": MPMATH, **loss_rows(), "intervals": interval_rows()},
     "pld": lambda: {"origin": f"dp-accounting {importlib.metadata.version('dp-accounting')}", "rows": pld_rows()},
 }
 print(json.dumps(PARTS[sys.argv[1]]()))

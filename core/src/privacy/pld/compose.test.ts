@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { createFft } from "../../math/fft.js";
-import { compose } from "./compose.js";
+import { compose, spectrumError } from "./compose.js";
 import type { ComposedLoss } from "./compose.js";
 import type { LossLattice } from "./loss-lattice.js";
 import type { Tilt } from "./tilt.js";
@@ -53,9 +53,9 @@ const parts = [
 ];
 
 describe.each([0, 0.7, 3])("tilted by %d", (theta) => {
-  const composed = compose(parts, step, tilt(theta), -4, createFft(32))!;
+  const composed = () => compose(parts, step, tilt(theta), -4, createFft(32))!;
   test("both sides are the convolution of their parts", () => {
-    const { upper, lower } = composed;
+    const { upper, lower } = composed();
     const expectedUpper = convolve([first.upper, first.upper, first.upper, second.upper]);
     const expectedLower = convolve([first.lower, first.lower, first.lower, second.lower]);
     for (const [actual, expected] of [
@@ -71,15 +71,10 @@ describe.each([0, 0.7, 3])("tilted by %d", (theta) => {
     expect(lower.window).toBe(Math.floor((-4 - 0.625) / step));
     expect(upper.logScale).toBeCloseTo(3 * moment(first.upper, theta) + moment(second.upper, theta), 12);
   });
-  test("the rounding that is counted is there, and small", () => {
-    const { upper, lower } = composed;
-    expect(upper.noise).toBe(lower.noise);
-    expect(upper.noise).toBeGreaterThan(2 ** -46 / 32);
-    expect(upper.noise).toBeLessThan(2 ** -40);
-  });
   test("nothing lies outside a window that holds all points", () => {
     // Points -1 to 6 of the upper side and -5 to 2 of the lower one, in windows from -8 and -10.
-    for (const { logBelow, logAbove } of [composed.upper, composed.lower]) {
+    const { upper, lower } = composed();
+    for (const { logBelow, logAbove } of [upper, lower]) {
       expect(logBelow).toBe(Number.NEGATIVE_INFINITY);
       expect(logAbove).toBe(Number.NEGATIVE_INFINITY);
     }
@@ -123,6 +118,82 @@ test("what lies outside the window is bounded, and folded into it", () => {
       11,
     );
   }
+});
+
+describe("a window that begins at the first point and ends with the last", () => {
+  // Points -1 to 6 of the upper side and -5 to 2 of the lower one, which begins at -5 step + 0.625.
+  const at = (low: number, size: number) => compose(parts, step, tilt(0.4), low, createFft(size))!;
+  test("leaves nothing outside", () => {
+    expect(at(-0.5, 8).upper).toMatchObject({ logBelow: Number.NEGATIVE_INFINITY, logAbove: Number.NEGATIVE_INFINITY });
+    expect(at(-1.875, 8).lower).toMatchObject({
+      window: -5,
+      logBelow: Number.NEGATIVE_INFINITY,
+      logAbove: Number.NEGATIVE_INFINITY,
+    });
+  });
+  test("leaves a point outside when it is moved by one", () => {
+    expect(at(0, 8).upper.logBelow).toBeGreaterThan(-10);
+    expect(at(-1, 8).upper.logAbove).toBeGreaterThan(-10);
+    expect(at(-1.375, 8).lower.logBelow).toBeGreaterThan(-10);
+    expect(at(-2.375, 8).lower.logAbove).toBeGreaterThan(-10);
+  });
+});
+
+test("masses of more points than one exponential serves are tilted as each asks for", () => {
+  const masses = Array.from({ length: 45 }, (_, i) => (1 + (i % 7)) / 178);
+  const long: LossLattice = { upper: side(masses, -20), lower: side(masses.toReversed(), -21), infinite: 0 };
+  const theta = 0.3;
+  const { upper, lower } = compose(
+    [{ lattice: long, count: 2 }],
+    step,
+    { ...tilt(theta), cumulant: () => 3 },
+    -25,
+    createFft(128),
+  )!;
+  for (const [actual, expected] of [
+    [upper, long.upper],
+    [lower, long.lower],
+  ] as const) {
+    const found = untilted(actual, theta);
+    for (const [point, mass] of convolve([expected, expected])) expect(found.get(point)).toBeCloseTo(mass, 10);
+    expect(actual.logScale).toBeCloseTo(2 * moment(expected, theta), 12);
+  }
+});
+
+describe("the rounding that is counted", () => {
+  const none = side([1], 0);
+  const untouched: Tilt = { ...tilt(0), cumulant: () => 0 };
+  const noise = (masses: LossLattice["upper"], count: number): number =>
+    compose([{ lattice: { upper: masses, lower: none, infinite: 0 }, count }], step, untouched, -1, createFft(16))!
+      .upper.noise / spectrumError;
+  test("is twice a spectrum's error for each application and once for the way back, of both sides", () => {
+    // All frequencies of a single point have magnitude 1.
+    expect(noise(none, 1)).toBeCloseTo(3 + 3, 9);
+    expect(noise(none, 40)).toBeCloseTo(81 + 81, 9);
+  });
+  test("is at most what a frequency without mass may have", () => {
+    // Points half the window apart cancel at every other frequency.
+    const halves = side([0.5, 0, 0, 0, 0, 0, 0, 0, 0.5], 0);
+    expect(noise(halves, 1)).toBeCloseTo(0.5 * 3 + 0.5 * 2 + 3, 9);
+    for (const count of [2, 40]) expect(noise(halves, count)).toBeCloseTo(1.5 * (2 * count + 1), 9);
+  });
+  test("is reported for both sides, and covers what either is wrong by", () => {
+    const count = 60;
+    const coin = (probability: number) => side([1 - probability, probability], 0);
+    const lattice: LossLattice = { upper: coin(0.5), lower: coin(0.125), infinite: 0 };
+    const { upper, lower } = compose([{ lattice, count }], step, untouched, 0, createFft(64))!;
+    expect(upper.noise).toBe(lower.noise);
+    for (const [{ masses }, probability] of [
+      [upper, 0.5],
+      [lower, 0.125],
+    ] as const) {
+      let binomial = (1 - probability) ** count;
+      for (let k = 0; k <= count; k += 1) {
+        expect(Math.abs((masses[k] ?? 0) - binomial)).toBeLessThan(upper.noise);
+        binomial *= ((count - k) / (k + 1)) * (probability / (1 - probability));
+      }
+    }
+  });
 });
 
 test("a part without mass cannot be composed", () => {

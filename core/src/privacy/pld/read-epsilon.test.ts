@@ -95,7 +95,20 @@ describe("the epsilon of a divergence", () => {
     }
   });
 
+  test("is found below the window's first point, down to the next one", () => {
+    const target = delta(4, [0.5, 0, 0, 0], 0.9);
+    expect(upperEpsilon(composed(4, [0.5, 0, 0, 0]), 0, request(target))).toBeCloseTo(0.9, 10);
+    expect(lowerEpsilon(composed(4, [0.5, 0, 0, 0]), request(target))).toBeCloseTo(0.9, 10);
+  });
+
+  test("is 0, not unknown, where the window reaches 0 and delta is not reached", () => {
+    for (const from of [-2, 0]) expect(upperEpsilon(composed(from, [0, 0, 0.01, 0]), 0, request(0.1))).toBe(0);
+  });
+
   test("is unknown where the window does not decide", () => {
+    // Mass at an infinite loss leaves no room, whatever mass lies within the window.
+    expect(upperEpsilon(composed(-1, [0.1, 0.2, 0.3]), 0.2, request(0.1))).toBe(Number.POSITIVE_INFINITY);
+    expect(upperEpsilon(composed(-1, [0.1, 0.2, 0.3]), 0.1, request(0.1))).toBe(Number.POSITIVE_INFINITY);
     // All mass at an infinite loss, or all below the window.
     expect(upperEpsilon(composed(window, masses), 0.2, request(0.1))).toBe(Number.POSITIVE_INFINITY);
     expect(upperEpsilon(composed(4, [0, 0, 1e-9, 0]), 0, request(0.1))).toBe(Number.POSITIVE_INFINITY);

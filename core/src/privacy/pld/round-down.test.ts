@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { roundDown } from "./round-down.js";
 
@@ -31,11 +32,11 @@ describe("losses are brought to one lattice from above", () => {
 
   test("an outcome above its point falls to it", () => {
     const { masses, offset } = round([
-      [0.9, 0.05],
+      [0.9, 0.047],
       [0, 0],
       [0.1, 0.09],
     ]);
-    expect(offset).toBeCloseTo(0.05, 12);
+    expect(offset).toBeCloseTo(0.047, 12);
     expect(masses[1]).toBeCloseTo(0.9, 12);
     expect(masses[3]).toBeCloseTo(0.1, 12);
   });
@@ -72,5 +73,45 @@ describe("losses are brought to one lattice from above", () => {
     ]);
     expect([...masses].map((mass) => Number(mass.toFixed(12)))).toEqual([0, 0, 1, 0]);
     expect(roundDown(new Float64Array(0), new Float64Array(0), 3, step).masses).toEqual(new Float64Array(1));
+  });
+
+  test.each([
+    [0.0505, 0.05],
+    [0.0515, 0.051],
+    [0.056, 0.055],
+    [0.066, 0.065],
+  ])("losses of %d that outweigh the heaviest one are brought to %d", (height, expected) => {
+    // None can take in of the next, which is empty.
+    const { masses, offset } = round([
+      [0.35, height],
+      [0, 0],
+      [0.36, 0.01],
+      [0, 0],
+      [0.29, height],
+    ]);
+    expect(offset).toBeCloseTo(expected, 12);
+    expect([...masses].map((mass) => Number(mass.toFixed(9)))).toEqual([0, 0.35, 0.36, 0, 0, 0.29]);
+  });
+
+  test("no divergence rises, no mass is lost and the mean falls by less than a step", () => {
+    const outcome = fc.tuple(fc.double({ min: 0, max: 1, noNaN: true }), fc.double({ min: 0, max: step, noNaN: true }));
+    fc.assert(
+      fc.property(fc.array(outcome, { minLength: 1, maxLength: 12 }), (outcomes) => {
+        const total = outcomes.reduce((sum, [mass]) => sum + mass, 0);
+        fc.pre(total > 1e-3);
+        const before = outcomes.map(([mass, height], i) => ({ mass: mass / total, loss: (7 + i) * step + height }));
+        const { masses, first, offset } = round(outcomes.map(([mass, height]) => [mass / total, height]));
+        const after = [...masses].map((mass, i) => ({ mass, loss: (first + i) * step + offset }));
+        const mean = (losses: typeof before): number => losses.reduce((sum, { mass, loss }) => sum + mass * loss, 0);
+        expect(after.reduce((sum, { mass }) => sum + mass, 0)).toBeCloseTo(1, 12);
+        expect(mean(after)).toBeGreaterThan(mean(before) - step);
+        const divergence = (losses: typeof before, epsilon: number): number =>
+          losses.reduce((sum, { mass, loss }) => sum + mass * Math.max(0, -Math.expm1(epsilon - loss)), 0);
+        // Both are piecewise exponential: what holds at each loss of either holds between them.
+        for (const { loss } of [...before, ...after]) {
+          expect(divergence(after, loss)).toBeLessThanOrEqual(divergence(before, loss) + 1e-14);
+        }
+      }),
+    );
   });
 });

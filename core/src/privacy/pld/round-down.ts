@@ -22,16 +22,19 @@ export function roundDown(low: Float64Array, high: Float64Array, first: number, 
     ratios[i] = mass > 0 ? 1 + ((high[i] ?? 0) / mass) * Math.expm1(-step) : 1;
     if (mass > (masses[heaviest] ?? 0)) heaviest = i;
   }
-  const candidates = [-Math.log(ratios[heaviest] ?? 0), ...[0.5, 0.51, 0.55, 0.65].map((share) => share * step)];
-  let best: LatticeMasses | undefined;
-  let bestMean = Number.NEGATIVE_INFINITY;
-  for (const offset of candidates) {
-    const rounded = bringTo(offset, masses, ratios, step);
-    const mean = offset + step * rounded.reduce((sum, mass, i) => sum + mass * i, 0);
-    // Entry 0 is one step below the first interval.
-    if (mean > bestMean) [best, bestMean] = [{ masses: rounded, first: first - 1, offset }, mean];
+  let offset = -Math.log(ratios[heaviest] ?? 1);
+  let rounded = bringTo(offset, masses, ratios, step);
+  for (const other of [0.5, 0.51, 0.55, 0.65].map((share) => share * step)) {
+    const option = bringTo(other, masses, ratios, step);
+    if (meanLoss(option, other, step) > meanLoss(rounded, offset, step)) [offset, rounded] = [other, option];
   }
-  return best ?? { masses: new Float64Array(1), first, offset: 0 };
+  // Entry 0 is one step below the first interval.
+  return { masses: rounded, first: first - 1, offset };
+}
+
+/** Above the first entry's interval; of masses that add up to 1. */
+function meanLoss(masses: Float64Array, offset: number, step: number): number {
+  return offset + step * masses.reduce((sum, mass, i) => sum + mass * i, 0);
 }
 
 function bringTo(offset: number, masses: Float64Array, ratios: Float64Array, step: number): Float64Array {
@@ -44,13 +47,13 @@ function bringTo(offset: number, masses: Float64Array, ratios: Float64Array, ste
     kept = 1;
     const missing = lift * (ratios[i] ?? 0) - 1;
     if (missing <= 0) {
-      rounded[i + 1] = (rounded[i + 1] ?? 0) + mass;
+      rounded[i + 1] = mass;
       continue;
     }
     const offered = (masses[i + 1] ?? 0) * (1 - lift * fall * (ratios[i + 1] ?? 1));
     const share = (mass * missing) / offered;
     if (share <= 1) {
-      rounded[i + 1] = (rounded[i + 1] ?? 0) + mass + share * (masses[i + 1] ?? 0);
+      rounded[i + 1] = mass + share * (masses[i + 1] ?? 0);
       kept = 1 - share;
     } else rounded[i] = (rounded[i] ?? 0) + mass;
   }

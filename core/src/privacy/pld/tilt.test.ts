@@ -18,6 +18,7 @@ describe("cumulants", () => {
     [0.2, 0.5, 0.7],
     [0.5, 4, 11],
     [1, 0.3, 3],
+    [1, 0.05, 0.5],
   ])("to remove they are Renyi divergences: rate %d, noise %d, theta %d", (q, sigma, theta) => {
     const tilt = surveyLoss([one(q, sigma, 5)], "remove", request(1e-5)).tiltFor(1);
     const divergence = subsampledGaussianRdp(theta + 1, q, sigma);
@@ -32,6 +33,14 @@ describe("cumulants", () => {
     const remove = surveyLoss([mechanism], "remove", request(1e-5)).tiltFor(1);
     const add = surveyLoss([mechanism], "add", request(1e-5)).tiltFor(1);
     for (const theta of [0.3, 1, 4]) expect(add.cumulant(0, theta)).toBeCloseTo(remove.cumulant(0, -1 - theta), 8);
+  });
+
+  test("of a large theta they are theta times the largest loss of the table, of a large negative one the least", () => {
+    // 3 standard deviations around 1, half of which is a loss of 0.
+    const tailMass = 0.0013498980316300946;
+    const { cumulant } = surveyLoss([one(1, 1, 1)], "remove", { ...request(1e-5), tailMass }).tiltFor(1);
+    expect(cumulant(0, 1e7) / 1e7).toBeCloseTo(4 - 0.5, 5);
+    expect(cumulant(0, -1e7) / -1e7).toBeCloseTo(-2 - 0.5, 5);
   });
 
   test("of a mechanism that is not there they are not a number", () => {
