@@ -160,6 +160,24 @@ test("masses of more points than one exponential serves are tilted as each asks 
   }
 });
 
+test("a part with more points than the window is folded into it more than once", () => {
+  const masses = Array.from({ length: 45 }, (_, i) => (1 + (i % 7)) / 178);
+  const long: LossLattice = { upper: side(masses, -20), lower: side(masses, -20), infinite: 0 };
+  const theta = 0.1;
+  const { upper } = compose(
+    [{ lattice: long, count: 1 }],
+    step,
+    { ...tilt(theta), cumulant: () => 0 },
+    0,
+    createFft(8),
+  )!;
+  const expected = new Float64Array(8);
+  for (const [i, mass] of masses.entries()) {
+    expected[(i + 4) % 8]! += mass * Math.exp(theta * step * (i - 20) - upper.logScale);
+  }
+  for (const [residue, mass] of expected.entries()) expect(upper.masses[residue]).toBeCloseTo(mass, 11);
+});
+
 describe("the rounding that is counted", () => {
   const none = side([1], 0);
   const untouched: Tilt = { ...tilt(0), cumulant: () => 0 };
@@ -170,6 +188,12 @@ describe("the rounding that is counted", () => {
     // All frequencies of a single point have magnitude 1.
     expect(noise(none, 1)).toBeCloseTo(3 + 3, 9);
     expect(noise(none, 40)).toBeCloseTo(81 + 81, 9);
+  });
+  test("adds up over parts", () => {
+    const lattice: LossLattice = { upper: none, lower: none, infinite: 0 };
+    const parts = [1, 4].map((count) => ({ lattice, count }));
+    const { upper } = compose(parts, step, untouched, -1, createFft(16))!;
+    expect(upper.noise / spectrumError).toBeCloseTo(2 * (2 * 5 + 1), 9);
   });
   test("is at most what a frequency without mass may have", () => {
     // Points half the window apart cancel at every other frequency.

@@ -34,7 +34,6 @@ export function intervalMasses(
   direction: LossDirection,
   interval: LossInterval,
 ): [number, number] {
-  if (interval.u1 === Number.NEGATIVE_INFINITY) return [0, 0];
   return interval.u0 === Number.NEGATIVE_INFINITY
     ? firstInterval(mechanism, direction, interval)
     : integrate(mechanism, direction, interval);

@@ -30,8 +30,8 @@ describe("outcomes beyond a point", () => {
         direction,
         fc.double({ min: -9, max: 9, noNaN: true }),
         (q, s, way, z) => {
-          const { below, above } = outcomeTails({ samplingRate: q, noiseMultiplier: s }, way);
-          expect(below(z) + above(z)).toBeCloseTo(1, 13);
+          const tails = outcomeTails({ samplingRate: q, noiseMultiplier: s }, way);
+          expect(tails.below(z) + tails.above(z)).toBeCloseTo(1, 13);
         },
       ),
     );
