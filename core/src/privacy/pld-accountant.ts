@@ -131,7 +131,6 @@ function boundOnce(
   const tilt = survey.tiltFor(guess);
   // A margin on both sides for what rounding to the lattice moves.
   const step = (tilt.high - tilt.low) / (points * 0.9);
-  if (!(step > 0 && step < Number.POSITIVE_INFINITY)) return nothing;
   const low = tilt.low - step * points * 0.05;
   let infinite = 0;
   const parts = [];

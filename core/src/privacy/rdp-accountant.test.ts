@@ -140,7 +140,7 @@ describe("properties", () => {
   const notAbove = (small: number, large: number): void => {
     expect(small).toBeLessThanOrEqual(large * (1 + 1e-9) + 1e-9);
   };
-  const runs = { numRuns: 40 };
+  const runs = { numRuns: 15 };
 
   test("epsilon falls with noise and delta, grows with rate and steps", () => {
     fc.assert(

@@ -1,0 +1,35 @@
+import { expect, test, vi } from "vitest";
+import { createFft } from "../math/fft.js";
+import { createPldAccountant } from "./pld-accountant.js";
+
+// A bound's cost is that of its lattices, which are as large as their transforms.
+vi.mock("../math/fft.js", async (importOriginal) => {
+  const actual = await importOriginal<typeof import("../math/fft.js")>();
+  return { ...actual, createFft: vi.fn(actual.createFft) };
+});
+
+test.each([
+  // One lattice of 2^12 points for each direction, where that is near enough.
+  [0.2, 1, 100, 1e-5, 1e-2, 13, [12, 12]],
+  // Otherwise its gap tells how fine the second must be. For adding a unit a rough one shows that removing costs more.
+  [0.5, 3, 50, 1e-7, 1e-5, 17, [12, 14, 12]],
+  [0.01, 1, 500, 1e-5, 1e-3, 15, [12, 14, 12]],
+  // Adding loses at most -120 ln(1 - 0.01) = 1.2, less than removing: no lattice at all.
+  [0.01, 0.35, 120, 1e-5, 1e-3, 15, [12, 13]],
+  [0.9, 0.05, 100, 1e-5, 1e-3, 15, [12, 14]],
+  // The largest lattice is the last, near enough or not.
+  [0.01, 1, 10_000, 1e-5, 1e-5, 13, [12, 13, 12]],
+  [0.01, 1, 100_000, 1e-5, 1e-5, 13, [12, 13, 12, 13]],
+  // Losses so rare that tables of 2^12 and 2^14 points would be too large are left to lattices four times as fine.
+  [1e-7, 1, 1, 1e-6, 1e-5, 17, [16, 14]],
+] as const)(
+  "rate %d, noise %d, %d steps at delta %d: to %d, with at most 2^%d points, takes lattices of 2^%j",
+  (samplingRate, noiseMultiplier, count, delta, tolerance, mostPower, powers) => {
+    vi.mocked(createFft).mockClear();
+    const accountant = createPldAccountant({ tolerance, maxPoints: 2 ** mostPower });
+
+    accountant.epsilon([{ mechanism: { kind: "sampled-gaussian", samplingRate, noiseMultiplier }, count }], delta);
+
+    expect(vi.mocked(createFft).mock.calls.map(([size]) => Math.log2(size))).toEqual(powers);
+  },
+);
