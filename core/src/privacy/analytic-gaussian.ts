@@ -40,7 +40,7 @@ export function gaussianEpsilon(noiseMultiplier: number, delta: number): number 
   if (noiseMultiplier === Number.POSITIVE_INFINITY || meets(0)) return 0;
   let high = 1;
   for (; !meets(high); high *= 2) if (high === Number.POSITIVE_INFINITY) return high;
-  return bisect(high === 1 ? 0 : high / 2, high, meets);
+  return bisect(0, high, meets);
 }
 
 /**
@@ -55,7 +55,7 @@ export function gaussianNoiseMultiplier(epsilon: number, delta: number): number 
   const meets = (noiseMultiplier: number): boolean => logGaussianDelta(epsilon, noiseMultiplier) <= Math.log(delta);
   let high = 1;
   while (!meets(high)) high *= 2;
-  let low = high / 2;
+  let low = high;
   while (meets(low)) [low, high] = [low / 2, low];
   return bisect(low, high, meets);
 }
@@ -64,7 +64,6 @@ export function gaussianNoiseMultiplier(epsilon: number, delta: number): number 
 function bisect(low: number, high: number, meets: (value: number) => boolean): number {
   while (high - low > 1e-12 * high) {
     const middle = (low + high) / 2;
-    if (middle <= low || middle >= high) break;
     if (meets(middle)) high = middle;
     else low = middle;
   }

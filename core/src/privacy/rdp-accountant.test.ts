@@ -127,7 +127,7 @@ test.each([
 });
 
 test.each([[[]], [[1, 2]], [[3, 2]], [[2, Number.POSITIVE_INFINITY]], [[2, 2]]])("orders %j are refused", (orders) => {
-  expect(() => createRdpAccountant({ orders })).toThrow("must ascend from above 1");
+  expect(() => createRdpAccountant({ orders })).toThrow(`orders [${orders.join(", ")}] must ascend from above 1`);
 });
 
 describe("properties", () => {

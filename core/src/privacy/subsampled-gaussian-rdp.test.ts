@@ -32,6 +32,12 @@ test("the edges: nobody sampled, no noise, everybody sampled", () => {
   expect(subsampledGaussianRdp(3.5, 1, 2)).toBe(3.5 / 8);
 });
 
+test("noise so large that a fractional order's digits are lost is bounded by the next integer order", () => {
+  // There the divergence is order q^2 / (2 sigma^2), up to parts of sigma^-2.
+  const bound = subsampledGaussianRdp(3.5, 0.9999, 1e10);
+  expect(bound / ((4 * 0.9999 ** 2) / (2 * 1e10 ** 2))).toBeCloseTo(1, 10);
+});
+
 test("fractional orders join the integer ones smoothly and rise with the order", () => {
   const orders = [1.9, 1.999999, 2, 2.000001, 2.1, 31.9, 31.999999, 32, 32.000001];
   for (const [q, sigma] of [
