@@ -50,7 +50,15 @@ describe("the noise split", () => {
     [1, 0],
     [0, 1],
   ])("of %d with a count's noise of %d is refused", (z, countNoise) => {
-    expect(() => splitNoise(z, countNoise)).toThrow(expect.objectContaining({ code: "privacy-invalid" }));
+    expect(() => splitNoise(z, countNoise)).toThrow(
+      expect.objectContaining({
+        code: "privacy-invalid",
+        message:
+          `the noise on the count of unclipped updates, ${countNoise}, must be above half of the noise multiplier, ` +
+          `${z} / 2: raise privacy.clipping.countNoise, or cohort.size, which it follows`,
+        details: { field: "privacy.clipping.countNoise" },
+      }),
+    );
   });
 
   test("costs together what is accounted for", () => {

@@ -13,6 +13,7 @@ test("the worst of disjoint clients bounds all", () => {
 
 test("nobody spends nothing", () => {
   expect(parallelBound([])).toEqual({ epsilon: 0, warnings: [] });
+  expect(parallelBound([{ epsilon: 0, warnings: [] }])).toEqual({ epsilon: 0, warnings: [] });
 });
 
 test.each([Number.NaN, -1])("an epsilon of %d bounds nothing", (epsilon) => {

@@ -121,6 +121,14 @@ describe("how often the accountant is asked for a noise multiplier", () => {
     }
   });
 
+  test("until nothing lies between where no tolerance is left", () => {
+    for (const least of [0.1, 5.3, Math.PI]) {
+      const jump = formula((noise) => (noise < least ? 1 : 0.1));
+      expect(noiseMultiplierFor({ epsilon: 0.3, delta }, carrying, jump, { tolerance: 0 })).toBe(least);
+      expect(jump.calls()).toBeLessThanOrEqual(4 + 2 * 53);
+    }
+  });
+
   test("no further than is sought", () => {
     const constant = formula(() => 1);
     const solve = (): number =>
@@ -159,7 +167,7 @@ describe("stepsFor", () => {
     // At 1, 4, .. 4096; then on either side of the answer.
     for (const answer of [1234, 3333, 4000]) {
       const root = formula(Math.sqrt);
-      expect(stepsFor({ epsilon: Math.sqrt(answer + 0.5), delta: 1e-5 }, carrying, root)).toBe(answer);
+      expect(stepsFor({ epsilon: Math.sqrt(answer + 0.3), delta: 1e-5 }, carrying, root)).toBe(answer);
       expect(root.calls()).toBe(7 + 2);
     }
   });

@@ -15,7 +15,7 @@ export function epsilonFor(delta: number, events: readonly PrivacyEvent[], accou
 }
 
 export interface NoiseSearch {
-  /** How far above the least multiplier the answer may be, relative; default 1e-4. */
+  /** How far above the least multiplier the answer may be, relative, at least 0; default 1e-4. */
   readonly tolerance?: number;
   /** Beyond which no answer is sought; default 2^20. */
   readonly maxNoiseMultiplier?: number;
@@ -51,7 +51,7 @@ export function noiseMultiplierFor(
     }
   }
   return narrow(good, bad, target.epsilon, at, {
-    isNarrow: (met, missed) => met <= missed * (1 + tolerance),
+    tolerance,
     nudge: (value) => (value * tolerance) / 2,
     snap: (value) => value,
   });
@@ -84,7 +84,7 @@ export function stepsFor(
     if (good.value >= maxSteps) return maxSteps;
   }
   return narrow(good, bad, target.epsilon, at, {
-    isNarrow: (met, missed) => missed - met <= 1,
+    tolerance: 0,
     nudge: (value) => Math.max(0.6, value * 1e-6),
     snap: Math.round,
   });
@@ -96,8 +96,8 @@ interface Trial {
 }
 
 interface Precision {
-  /** Whether the value that meets the target is near enough to the one that misses it. */
-  isNarrow(met: number, missed: number): boolean;
+  /** How near the value that meets the target and the one that misses it must come, relative; 0: to neighbours. */
+  readonly tolerance: number;
   /** How far beyond a guess the next trial goes, so that guesses close in from both sides. */
   nudge(value: number): number;
   snap(value: number): number;
@@ -110,9 +110,10 @@ interface Precision {
  */
 function narrow(good: Trial, bad: Trial, epsilon: number, at: (value: number) => Trial, precision: Precision): number {
   let guessing = true;
-  while (!precision.isNarrow(good.value, bad.value)) {
-    const middle = Math.sqrt(good.value * bad.value);
+  for (;;) {
     const [low, high] = good.value < bad.value ? [good.value, bad.value] : [bad.value, good.value];
+    if (high <= low * (1 + precision.tolerance)) return good.value;
+    const middle = Math.sqrt(good.value * bad.value);
     const width = high / low;
     let value = middle;
     const guess = guessing ? interpolate(good, bad, epsilon) : Number.NaN;
@@ -120,13 +121,12 @@ function narrow(good: Trial, bad: Trial, epsilon: number, at: (value: number) =>
     value = precision.snap(value);
     // Rounding may end on a bracket's own end, where nothing new is to be learnt.
     if (!(value > low && value < high)) value = precision.snap((low + high) / 2);
-    if (!(value > low && value < high)) break;
+    if (!(value > low && value < high)) return good.value;
     const trial = at(value);
     if (trial.epsilon <= epsilon) good = trial;
     else bad = trial;
     guessing = Math.max(good.value / bad.value, bad.value / good.value) <= Math.sqrt(width) || !guessing;
   }
-  return good.value;
 }
 
 function interpolate(good: Trial, bad: Trial, epsilon: number): number {
