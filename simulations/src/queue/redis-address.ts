@@ -1,5 +1,5 @@
 import { FedLoraError } from "@fedlora/core";
-import { isLoopback } from "@fedlora/core/node";
+import { isLoopback, readHostPort } from "@fedlora/core/node";
 
 /** Where a Redis is. */
 export interface RedisAddress {
@@ -36,14 +36,12 @@ export function parseRedisAddress(text: string, insecure: boolean): RedisAddress
 
 /** An address `host:port` to listen on, an IPv6 host in brackets; port 0: any that is free. */
 export function parseListenAddress(text: string, insecure: boolean): { readonly host: string; readonly port: number } {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text);
-  const host = match?.[1] ?? match?.[2];
-  const port = Number(match?.[3]);
-  if (host === undefined || port > 65_535) {
+  const parts = readHostPort(text);
+  if (parts === undefined) {
     throw new FedLoraError("config-invalid", `--listen "${text}" must be host:port, an IPv6 host in brackets`);
   }
-  assertMayListen(host, insecure);
-  return { host, port };
+  assertMayListen(parts.host, insecure);
+  return parts;
 }
 
 /** Throws `insecure-refused` for another host than loopback where that was not allowed. */

@@ -1,8 +1,9 @@
 import { FedLoraError } from "@fedlora/core";
+import { makeProcessFolder } from "@fedlora/core/node";
 import { randomUUID } from "node:crypto";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { hostname, tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { readFile, rm } from "node:fs/promises";
+import { hostname } from "node:os";
+import { dirname, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { loadData } from "../data/load-data.js";
 import { openModel } from "../run/open-model.js";
@@ -51,7 +52,7 @@ export async function runSimulationWorker(options: SimulationWorkerOptions): Pro
   const lost = new AbortController();
   const address = parseRedisAddress(redis, insecure);
   const link = await RedisLink.open({ address, patienceMs, say, onLost: (error) => lost.abort(error) });
-  const folder = await mkdtemp(join(tmpdir(), "fedlora-worker-"));
+  const folder = await makeProcessFolder("fedlora-worker");
   const close: (() => Promise<void>)[] = [() => rm(folder, { recursive: true, force: true })];
   const over = AbortSignal.any([signal, lost.signal]);
   try {

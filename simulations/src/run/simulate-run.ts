@@ -11,8 +11,8 @@ import {
   type RunId,
   type RunSpec,
 } from "@fedlora/core";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { makeProcessFolder } from "@fedlora/core/node";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { SimulationData } from "../data/simulation-data.js";
 import { openAvailability } from "../device/availability.js";
@@ -72,7 +72,7 @@ export interface SimulateRunOptions {
  */
 export async function simulateRun(options: SimulateRunOptions): Promise<RunResult> {
   const begin = performance.now();
-  const folder = await mkdtemp(join(tmpdir(), "fedlora-simulation-"));
+  const folder = await makeProcessFolder("fedlora-simulation");
   try {
     const result = await run(options, folder);
     return { ...result, wallMs: performance.now() - begin };
