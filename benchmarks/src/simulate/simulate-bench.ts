@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { atLeast, atMost, machine, type Bench } from "../bench.js";
-import { digits, mail, personalDigits } from "./scenarios.js";
+import { digits, digitsOnUnequalDevices, mail, personalDigits } from "./scenarios.js";
 import type { ScenarioRowInput, ScenarioRowOutput } from "./scenario-row.js";
 
 /** Simulated federations: how many client trainings a second, what lies between them, and what a large population costs. */
@@ -20,12 +20,14 @@ export const simulateBench: Bench = {
         return { name, workers: count, ...(await runRow({ scenario, workers: count, cacheFolder, warmUp })) };
       };
       const long = Math.ceil(100 / scale);
-      const speed = await measure("digits, 100 clients", digits(100, Math.ceil(60 / scale) + 10), workers, 10);
+      const rounds = Math.ceil(60 / scale) + 20;
+      const speed = await measure("digits, 100 clients", digitsOnUnequalDevices(100, rounds), workers, 20);
+      const equal = await measure("digits, 100 clients on equal devices", digits(100, rounds), workers, 20);
       const small = await measure("digits, 100 clients, one worker", digits(100, long), 1, 1);
       const large = await measure("digits, 10000 clients, one worker", digits(10_000, long), 1, 1);
       const keeping = await measure("digits, 10000 clients that keep state", personalDigits(10_000, long), 1, 1);
       const mails = await measure("mail, MiniLM rank 8, one engine", mail(Math.ceil(10 / scale) + 1), 1, 1);
-      const rows = [speed, small, large, keeping, mails];
+      const rows = [speed, equal, small, large, keeping, mails];
       return {
         bench: "simulate",
         machine: machine(),
