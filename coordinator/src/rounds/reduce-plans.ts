@@ -72,7 +72,9 @@ export function retirePlans(state: RunMachineState): RunMachineState {
     planId,
     { clientId, round, sequence: acceptance?.sequence ?? null, blobId: acceptance?.blobId ?? "" },
   ]);
+  const pastPlans = { ...state.pastPlans, ...Object.fromEntries(retired) };
   // Ids are no integers, so the properties keep the order in which they were added.
-  const entries = [...Object.entries(state.pastPlans), ...retired].slice(-maxPastPlans);
-  return { ...state, plans: {}, pastPlans: Object.fromEntries(entries) };
+  const ids = Object.keys(pastPlans);
+  for (const id of ids.slice(0, Math.max(0, ids.length - maxPastPlans))) Reflect.deleteProperty(pastPlans, id);
+  return { ...state, plans: {}, pastPlans };
 }
