@@ -1,7 +1,7 @@
 import { taskSchema, trainingSchema } from "@fedlora/core";
 import { expect, test } from "vitest";
 import { dataOf } from "../testing/tiny-models.js";
-import { drawPoissonSteps, type PoissonSteps } from "./poisson-steps.js";
+import { drawPoissonSteps, poissonBatches, type PoissonSteps } from "./poisson-steps.js";
 
 const numExamples = 200;
 const examples = Array.from({ length: numExamples }, (_, i) => ({ text: String(i), label: i % 2 }));
@@ -13,7 +13,7 @@ const tokenizer = {
   encode: (text: string) => [Number(text)],
   decode: String,
 };
-const task = taskSchema.parse({ kind: "sequence-classification", labels: ["a", "b"], maxTokens: 8 });
+const task = taskSchema.parse({ kind: "sequence-classification", labels: ["a", "b"], maxTokens: 128 });
 
 const draw = (
   settings: { localSteps: number; batchSize: number; gradientAccumulation?: number },
@@ -64,10 +64,41 @@ test("batches may be empty, and come in micro-batches of the batch size, no exam
   }
 });
 
+test("the positions that a step takes are those of examples, rising", () => {
+  const batchesOf = (batchSize: number): number[][] => {
+    const training = trainingSchema.parse({ localSteps: 50, batchSize });
+    const key = new Uint8Array(32).fill(3);
+    return Array.from(poissonBatches(8, { name: "tiny", training, minExamples: 8, key }).batches, (taken) => [
+      ...taken,
+    ]);
+  };
+
+  expect(batchesOf(8)).toEqual(new Array(50).fill([0, 1, 2, 3, 4, 5, 6, 7]));
+  const some = batchesOf(2);
+  for (const taken of some) expect(taken).toEqual([0, 1, 2, 3, 4, 5, 6, 7].filter((at) => taken.includes(at)));
+  expect(new Set(some.flat()).size).toBe(8);
+});
+
+test("an example that has nothing to learn from is none of those that the rate counts", async () => {
+  const data = [{ text: "one two three" }, { text: "alone" }, { text: "one two" }];
+  const training = trainingSchema.parse({ localSteps: 4, batchSize: 1 });
+  const words = { ...tokenizer, encode: (text: string) => text.split(" ").map((_, i) => i) };
+  const request = { data: dataOf(data), task: taskSchema.parse({ kind: "causal-lm" }), training, tokenizer: words };
+  const drawn = (minExamples: number): Promise<PoissonSteps> =>
+    drawPoissonSteps({ ...request, minExamples, key: new Uint8Array(32) }, new AbortController().signal, () =>
+      Promise.resolve(),
+    );
+
+  expect(await drawn(2)).toMatchObject({ numExamples: 2, samplingRate: 0.5 });
+  await expect(drawn(3)).rejects.toMatchObject({ code: "privacy-invalid" });
+});
+
 test("a rate of 1 takes everything", async () => {
-  const { steps, samplingRate } = await draw({ localSteps: 3, batchSize: 50, gradientAccumulation: 4 });
+  const { steps, samplingRate, buckets } = await draw({ localSteps: 3, batchSize: 50, gradientAccumulation: 4 });
 
   expect(samplingRate).toBe(1);
+  // Rows of one token fit the shortest bucket there is.
+  expect(buckets).toEqual([32]);
   expect(steps.map(({ numTargets }) => numTargets)).toEqual([200, 200, 200]);
 });
 
