@@ -23,6 +23,9 @@ describe("the loss at an outcome", () => {
       if (outcome > -0.5 && outcome < 0.5) expectNear(actual, loss, 1e-14 * Math.abs(loss));
     },
   );
+  test("without subsampling it is the exponent, however low", () => {
+    expect(lossAt(-999.5, { samplingRate: 1, noiseMultiplier: 1 })).toBe(-1000);
+  });
   test("where both densities are equal it is 0", () => {
     expect(lossAt(0.5, { samplingRate: 0.3, noiseMultiplier: 2 })).toBe(0);
   });

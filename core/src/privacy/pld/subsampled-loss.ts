@@ -16,6 +16,7 @@ export type LossDirection = "remove" | "add";
 export function lossAt(x: number, { samplingRate: q, noiseMultiplier: sigma }: SubsampledGaussian): number {
   const u = (2 * x - 1) / (2 * sigma * sigma);
   if (u > 0) return u + Math.log(q + (1 - q) * Math.exp(-u));
+  if (q === 1) return u;
   // Below -1 the sum of exponentials keeps the digits of 1 - q, near 0 the difference to 1 does.
   return u < -1 ? Math.log(1 - q + q * Math.exp(u)) : Math.log1p(q * Math.expm1(u));
 }
