@@ -2,6 +2,9 @@ import { FedLoraError } from "@fedlora/core";
 import type { Redis } from "ioredis";
 import type { RedisAddress } from "./redis-address.js";
 
+/** It says why in an answer that comes too late to be read. */
+const closedAtOnce = "the connection was closed; a Redis without a password does that to other machines";
+
 /** Between two tries to reach a Redis that is away, at most. */
 const maxRetryMs = 1000;
 
@@ -18,7 +21,7 @@ export interface RedisLinkOptions {
 export class RedisLink {
   readonly redis: Redis;
   readonly #options: RedisLinkOptions;
-  #lastError = "the connection was closed";
+  #lastError = closedAtOnce;
   #awaySince: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
