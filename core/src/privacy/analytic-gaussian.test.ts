@@ -38,6 +38,11 @@ test("what is solved meets its target", () => {
   );
 });
 
+test.each([1e17, 1e100, 1e300])("epsilon %d needs hardly any noise, which is found", (epsilon) => {
+  // Far out the loss is its mean, 1 / (2 sigma^2).
+  expect(relativeError(gaussianNoiseMultiplier(epsilon, 1e-5), Math.sqrt(0.5 / epsilon))).toBeLessThan(1e-6);
+});
+
 test("the edges", () => {
   expect(gaussianEpsilon(0, 1e-5)).toBe(Number.POSITIVE_INFINITY);
   expect(gaussianEpsilon(1e-200, 1e-5)).toBe(Number.POSITIVE_INFINITY);

@@ -22,6 +22,8 @@ function logGaussianDelta(epsilon: number, noiseMultiplier: number): number {
   const half = 0.5 / noiseMultiplier;
   const shift = epsilon * noiseMultiplier;
   const first = logNormalCdf(half - shift);
+  // delta is below it; with a ratio of two such numbers nothing could be said.
+  if (first === Number.NEGATIVE_INFINITY) return first;
   const ratio = epsilon + logNormalCdf(-half - shift) - first;
   return first + Math.log(-Math.expm1(Math.min(ratio, 0)));
 }
@@ -64,6 +66,8 @@ export function gaussianNoiseMultiplier(epsilon: number, delta: number): number 
 function bisect(low: number, high: number, meets: (value: number) => boolean): number {
   while (high - low > 1e-12 * high) {
     const middle = (low + high) / 2;
+    // Next to zero no number may lie between two that are far apart by their size.
+    if (middle <= low || middle >= high) break;
     if (meets(middle)) high = middle;
     else low = middle;
   }
