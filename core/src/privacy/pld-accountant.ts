@@ -38,13 +38,15 @@ export function createPldAccountant({ tolerance = 1e-5, maxPoints = 2 ** 17 }: P
         const epsilon = gaussianEpsilon(gaussianNoise, delta);
         return { epsilon, lowerEpsilon: epsilon * (1 - 1e-9), warnings: [] };
       }
+      const renyi = rdp.epsilon(events, delta);
+      // No bound is lower, and losses of next to nothing take long to tabulate.
+      if (renyi.epsilon === 0) return { ...renyi, lowerEpsilon: 0 };
       const parts: Composed[] = [...sampled];
       if (gaussianPrecision > 0) parts.push({ samplingRate: 1, noiseMultiplier: gaussianNoise, count: 1 });
       const remove = refine(parts, "remove", delta, { tolerance, maxPoints });
       const add = refine(parts, "add", delta, { tolerance, maxPoints, enough: remove.low });
       const high = Math.max(remove.high, add.high);
       const low = Math.max(remove.low, add.low);
-      const renyi = rdp.epsilon(events, delta);
       if (high <= renyi.epsilon) return { epsilon: high, lowerEpsilon: low, warnings: gapWarnings(low, high) };
       return {
         epsilon: renyi.epsilon,

@@ -33,7 +33,9 @@ test.each([
   [0.01, 1, 10_000, 1e-5, 1e-5, 13, [12, 13, 12]],
   [0.01, 1, 100_000, 1e-5, 1e-5, 13, [12, 13, 12, 13]],
   // Losses so rare that tables of 2^12 and 2^14 points would be too large are left to lattices four times as fine.
-  [1e-7, 1, 1, 1e-6, 1e-5, 17, [16, 14]],
+  [1e-7, 1, 1, 1e-7, 1e-5, 17, [16, 14]],
+  // An epsilon of 0 by Renyi divergences needs none.
+  [0.5, 1e100, 10, 1e-5, 1e-5, 17, []],
 ] as const)(
   "rate %d, noise %d, %d steps at delta %d: to %d, with at most 2^%d points, takes lattices of 2^%j",
   (samplingRate, noiseMultiplier, count, delta, tolerance, mostPower, powers) => {
