@@ -9,11 +9,11 @@ import type { RoundRow } from "./round-row.js";
 
 /** Gathers what happens in a run into rows and counts. */
 export class RunLog {
-  readonly rows: RoundRow[] = [];
   readonly refusals: Record<string, number> = {};
   readonly declines: Record<string, number> = {};
   readonly classes: Record<string, number> = {};
   trainings = 0;
+  readonly #rows: RoundRow[] = [];
   readonly #variant: string;
   readonly #seed: number;
   readonly #task: TaskSpec;
@@ -73,7 +73,7 @@ export class RunLog {
     this.#summaries.set(summary.round, summary);
   }
 
-  /** Writes the row of a round that is over. */
+  /** Writes the row of a round that is over, all but what its clients measured one by one. */
   finish(round: number): RoundRow | undefined {
     const summary = this.#summaries.get(round);
     if (summary === undefined) return undefined;
@@ -96,7 +96,7 @@ export class RunLog {
       trainLoss,
       test: this.#tests.get(round),
       evaluation: evaluation && { ...withPerplexity(this.#task, evaluation) },
-      perClient: evaluation && perClient(this.#evaluations.get(round) ?? []),
+      perClient: undefined,
       bytesUp,
       bytesDown,
       waitingMs: times.length === 0 ? undefined : times.reduce((sum, at) => sum + last - at, 0) / times.length,
@@ -106,9 +106,16 @@ export class RunLog {
       adapter: summary.adapterBlobId,
     };
     this.#tests.delete(round);
-    this.#evaluations.delete(round);
-    this.rows.push(row);
+    this.#rows.push(row);
     return row;
+  }
+
+  /** The rows of a run that is over. Whose answer ends an evaluation hears that it was accepted after the row is written. */
+  rows(): readonly RoundRow[] {
+    return this.#rows.map((row) => ({
+      ...row,
+      perClient: row.evaluation && perClient(this.#evaluations.get(row.round) ?? []),
+    }));
   }
 
   #count(client: number): void {

@@ -143,6 +143,15 @@ test.each<[string, object]>([
   expect(facts(await simulate(changes, threads))).toEqual(facts(first));
 });
 
+test("what clients measure one by one is told of all of them, the last to answer too", async () => {
+  const top = { data: { kind: "synthetic", examples: 1000, heldOut: 0.2 }, partition: { kind: "iid", clients: 12 } };
+  const result = await simulate({ top });
+  expect(result.rounds.map(({ perClient }) => perClient!.clients)).toEqual([12, 12, 12, 12]);
+  // Equal shares: the mean over clients is that over examples.
+  const { perClient, evaluation } = result.rounds.at(-1)!;
+  expect(perClient!.meanAccuracy).toBeCloseTo(evaluation!["accuracy"] as number, 1);
+});
+
 test("a private run repeats itself and says what it spent", async () => {
   const changes = {
     top: { partition: { kind: "iid", clients: 40 } },

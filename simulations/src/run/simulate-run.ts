@@ -200,14 +200,15 @@ async function run(options: SimulateRunOptions, workFolder: string): Promise<Omi
   }
   const { summary } = await service.admin.getRun(runId);
   const privacy = await service.admin.privacy(runId);
+  const rows = log.rows();
   return {
     variant,
     seed,
     method: spec.method.name,
     state: summary.state === "running" ? "stopped" : summary.state,
     reason: summary.state === "completed" ? "" : summary.reason,
-    rounds: withEpsilons(log.rows, privacy),
-    finalHash: log.rows.at(-1)?.adapter ?? "",
+    rounds: withEpsilons(rows, privacy),
+    finalHash: rows.at(-1)?.adapter ?? "",
     virtualMs: clock.elapsedMs,
     refusals: log.refusals,
     declines: log.declines,
