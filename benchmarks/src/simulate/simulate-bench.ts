@@ -33,7 +33,7 @@ export const simulateBench: Bench = {
         machine: machine(),
         results: rows.map(shownRow),
         bars: [
-          atLeast("client trainings per second, digits", speed.trainings / speed.wallSeconds, 500),
+          atLeast("client trainings per second, digits, slower row", Math.min(rateOf(speed), rateOf(equal)), 500),
           atMost("memory of 10000 clients over that of 100", large.rssMb / small.rssMb, 1.1),
           atMost("the same where every client keeps state", keeping.rssMb / small.rssMb, 1.3),
           atMost("share of time outside training, MiniLM", outsideOf(mails), 0.1),
@@ -53,13 +53,15 @@ function shownRow(row: Row): Record<string, unknown> {
     workers: row.workers,
     rounds: row.rounds,
     trainings: row.trainings,
-    trainingsPerSecond: row.trainings / row.wallSeconds,
+    trainingsPerSecond: rateOf(row),
     trainingsPerCpuSecond: row.trainings / row.cpuSeconds,
     roundsPerSecond: row.rounds / row.wallSeconds,
     outsideTraining: outsideOf(row),
     rssMb: Math.round(row.rssMb),
   };
 }
+
+const rateOf = ({ trainings, wallSeconds }: Row): number => trainings / wallSeconds;
 
 /** Share of the workers' time in which they did not train. */
 function outsideOf({ trainerSeconds, wallSeconds, workers }: Row): number {
