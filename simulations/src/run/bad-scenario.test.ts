@@ -155,6 +155,13 @@ describe("before the model is opened", () => {
       /would hold no example/,
     ],
     [
+      "more examples for privacy than the clients have",
+      "cohort: { size: 4 }",
+      "cohort: { size: 4 }\n  privacy: { mode: example, epsilon: 8, delta: 1.0e-3, clipNorm: 1, minExamples: 100 }",
+      "scenario-invalid",
+      /\d of 12 clients have the 100 examples .*minExamples asks for, a round needs 2; the largest has \d+/,
+    ],
+    [
       "a trace that is not there",
       "model:",
       "devices: { availability: { kind: trace, path: none.jsonl } }\nmodel:",

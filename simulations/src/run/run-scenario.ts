@@ -66,8 +66,8 @@ export async function runScenario(options: RunScenarioOptions): Promise<Scenario
   progress.say(`Reading the data: ${scenario.data.kind}`);
   const data = await loadData(scenario.data, folder);
   for (const variant of variants) {
-    const { cohort } = variantSpec(scenario, variant, 0, undefined, data.labels);
-    await assertDataSuffice(variantScenario(scenario, variant), data, seeds, cohort.size, folder);
+    const spec = variantSpec(scenario, variant, 0, undefined, data.labels);
+    await assertDataSuffice(variantScenario(scenario, variant), data, seeds, spec, folder);
   }
   const { manifest, room } = await openModel({
     model: scenario.model,
