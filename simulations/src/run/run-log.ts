@@ -77,6 +77,7 @@ export class RunLog {
   finish(round: number): RoundRow | undefined {
     const summary = this.#summaries.get(round);
     if (summary === undefined) return undefined;
+    this.#measureLast();
     this.#summaries.delete(round);
     const times = this.#delivered.get(round) ?? [];
     this.#delivered.delete(round);
@@ -110,12 +111,19 @@ export class RunLog {
     return row;
   }
 
-  /** The rows of a run that is over. Whose answer ends an evaluation hears that it was accepted after the row is written. */
+  /** The rows of a run that is over. */
   rows(): readonly RoundRow[] {
-    return this.#rows.map((row) => ({
-      ...row,
-      perClient: row.evaluation && perClient(this.#evaluations.get(row.round) ?? []),
-    }));
+    this.#measureLast();
+    return this.#rows;
+  }
+
+  /** Whose answer ends an evaluation hears that it was accepted after the row is written, but before the next one is. */
+  #measureLast(): void {
+    const last = this.#rows.at(-1);
+    const counts = last && this.#evaluations.get(last.round);
+    if (last?.evaluation === undefined || counts === undefined) return;
+    this.#evaluations.delete(last.round);
+    this.#rows.splice(-1, 1, { ...last, perClient: perClient(counts) });
   }
 
   #count(client: number): void {
