@@ -1,7 +1,6 @@
 import { simdModule } from "./simd-module.js";
 
-/** By which a kernel's memory grows. */
-export const pageBytes = 65_536;
+const pageBytes = 65_536;
 
 /** Of simulations/assembly/linear-kernels.ts; pointers are bytes of the memory. */
 export interface LinearKernels {
@@ -16,7 +15,7 @@ export interface LinearKernels {
 export interface KernelMemory {
   /** Another one after the memory has grown. */
   readonly buffer: ArrayBuffer;
-  /** By so many pages. */
+  /** By so many pages of 64 KiB. */
   grow(pages: number): void;
 }
 
@@ -37,4 +36,11 @@ export function openLinearKernels(): { readonly memory: KernelMemory; readonly k
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65535 });
   const { exports } = new WebAssembly.Instance(compiled, { env: { memory } });
   return { memory, kernels: exports as LinearKernels };
+}
+
+/** The memory's buffer, grown where it has fewer bytes than these. */
+export function reserve(memory: KernelMemory, bytes: number): ArrayBuffer {
+  const missing = bytes - memory.buffer.byteLength;
+  if (missing > 0) memory.grow(Math.ceil(missing / pageBytes));
+  return memory.buffer;
 }

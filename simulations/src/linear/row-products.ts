@@ -1,5 +1,5 @@
 import type { FeatureTable } from "../data/simulation-data.js";
-import { openLinearKernels, pageBytes } from "./linear-kernels.js";
+import { openLinearKernels, reserve } from "./linear-kernels.js";
 
 /** Rows of the matrix that the kernels take at once. */
 const block = 8;
@@ -120,8 +120,7 @@ export class RowProducts {
       values: place(4 * numbers),
       indices: place(2 * numbers),
     };
-    const missing = end - this.#memory.buffer.byteLength;
-    if (missing > 0) this.#memory.grow(Math.ceil(missing / pageBytes));
+    reserve(this.#memory, end);
     return this.#places;
   }
 }
