@@ -46,7 +46,7 @@ describe("one release against its exact divergences", () => {
       fc.property(
         mechanism,
         direction,
-        fc.double({ min: -1.7, max: -0.3, noNaN: true }),
+        fc.double({ min: -3, max: -0.3, noNaN: true }),
         fc.double({ min: -1.5, max: 4, noNaN: true }),
         (settings, way, logStep, epsilon) => {
           const step = 10 ** logStep;
@@ -85,7 +85,7 @@ describe("one release against its exact divergences", () => {
   test("halving the step quarters the error", () => {
     for (const way of ["remove", "add"] as const) {
       const settings = { samplingRate: 0.1, noiseMultiplier: 1 };
-      const errors = [0.01, 0.005].map((step) => {
+      const errors = [0.01, 0.005, 0.0025].map((step) => {
         const { upper, lower } = discretizeLoss(settings, way, step, 1e-18)!;
         // A mean over points of the cell, since each point by itself lies anywhere between two lattice points.
         const points = Array.from({ length: 16 }, (_, i) => 0.03 + (step * i) / 16);
@@ -94,8 +94,10 @@ describe("one release against its exact divergences", () => {
           16;
         return [mean(upper), mean(lower)] as const;
       });
-      expect(errors[0]![0] / errors[1]![0]).toBeGreaterThan(3.5);
-      expect(errors[0]![1] / errors[1]![1]).toBeGreaterThan(2.5);
+      for (const i of [0, 1]) {
+        expect(errors[i]![0] / errors[i + 1]![0]).toBeGreaterThan(3.5);
+        expect(errors[i]![1] / errors[i + 1]![1]).toBeGreaterThan(2.5);
+      }
     }
   });
 
