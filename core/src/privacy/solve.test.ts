@@ -51,12 +51,12 @@ describe("noiseMultiplierFor", () => {
         fc.double({ min: 1e-4, max: 1, noNaN: true }),
         fc.integer({ min: 1, max: 10_000 }),
         (wanted, q, steps) => {
-          const counted = counting(accountant);
+          const counted = counting(united);
           const noise = noiseMultiplierFor(wanted, (z) => sampled(q, z, steps), counted);
-          const epsilon = (z: number): number => accountant.epsilon(sampled(q, z, steps), wanted.delta).epsilon;
+          const epsilon = (z: number): number => united.epsilon(sampled(q, z, steps), wanted.delta).epsilon;
           expect(epsilon(noise)).toBeLessThanOrEqual(wanted.epsilon);
           expect(epsilon(noise / 1.00011)).toBeGreaterThan(wanted.epsilon);
-          expect(counted.calls()).toBeLessThan(40);
+          expect(counted.calls()).toBeLessThan(30);
         },
       ),
       { numRuns: 30 },
